@@ -1,0 +1,17 @@
+"""The reference driver: does what virtio 1.4 asks of a driver, over bytes."""
+
+from .driver import Driver
+from .errors import AdminError, CannotExpress, DriverError, NegotiationError
+from .in_process import InProcess, connect
+from .packet import RxPacket
+
+__all__ = [
+    "AdminError",
+    "CannotExpress",
+    "Driver",
+    "DriverError",
+    "InProcess",
+    "NegotiationError",
+    "RxPacket",
+    "connect",
+]

@@ -1,0 +1,233 @@
+"""The reference driver: what the specification asks of a driver, in the order in which it asks.
+
+    reset, ACKNOWLEDGE, DRIVER -> features, FEATURES_OK -> DRIVER_OK
+    -> LIST_QUERY, LIST_USE -> capabilities get and set -> objects -> packets
+
+(virtio 1.4, 3.1.1 Device Initialization; 2.12.1; 5.1.9.7)
+"""
+
+from __future__ import annotations
+
+from itertools import count, islice
+
+from ..ipsec import Direction, SaParams
+from ..wire.capabilities import FfResourceCap
+from ..wire.codec import parse
+from ..wire.enums import Action, CapId, Feature, Opcode, ResourceType, SelectorType, Status
+from ..wire.features import missing_requirements
+from ..wire.net_hdr import HdrLayout, NetHdr
+from ..wire.profile import Profile
+from . import flow_rules
+from .admin import AdminClient
+from .errors import NegotiationError
+from .packet import RxPacket
+from .port import DevicePort
+from .sa_object import sa_object
+
+UNDERSTOOD = frozenset(
+    {
+        Feature.VERSION_1,
+        Feature.ADMIN_VQ,
+        Feature.CSUM,
+        Feature.GUEST_CSUM,
+        Feature.MTU,
+        Feature.MAC,
+        Feature.STATUS,
+        Feature.MRG_RXBUF,
+        Feature.HASH_REPORT,
+        Feature.OUT_NET_HEADER,
+        Feature.IPSEC,
+    }
+)
+"""The features that this driver accepts when they are offered."""
+
+_OPCODES = frozenset(
+    {
+        Opcode.LIST_QUERY,
+        Opcode.LIST_USE,
+        Opcode.CAP_ID_LIST_QUERY,
+        Opcode.DEVICE_CAP_GET,
+        Opcode.DRIVER_CAP_SET,
+        Opcode.RESOURCE_OBJ_CREATE,
+        Opcode.RESOURCE_OBJ_MODIFY,
+        Opcode.RESOURCE_OBJ_QUERY,
+        Opcode.RESOURCE_OBJ_DESTROY,
+    }
+)
+
+_SA_TYPE = {Direction.OUTBOUND: ResourceType.IPSEC_OUTB_SA, Direction.INBOUND: ResourceType.IPSEC_INB_SA}
+
+
+class Driver:
+    """Drives ``port``.  ``features``, a bit mask, limits what is accepted; None is all that is understood."""
+
+    def __init__(self, port: DevicePort, profile: Profile = Profile.VIRTIO_1_4, features: int | None = None) -> None:
+        self.port = port
+        self.profile = profile
+        self.admin = AdminClient(port)
+        self._features = sum(1 << bit for bit in UNDERSTOOD) if features is None else features
+        self._ids: dict[ResourceType, int] = {}
+        self._last_rule_priority = 0xFF  # what the field can hold, until the device has said less
+        self._group_priorities: set[int] = set()
+        self.udp_ports: set[int] = set()  # the destination ports that are steered into IPsec processing
+
+    def start(self) -> Driver:
+        """Negotiate and make ready; gives the driver itself.
+
+        Raises :class:`NegotiationError` or :class:`AdminError`.
+        """
+        self.negotiate()
+        if self.negotiated >> Feature.ADMIN_VQ & 1:
+            self.set_up_commands()
+            self.set_up_capabilities()
+        return self
+
+    def negotiate(self) -> None:
+        """From reset to DRIVER_OK (3.1.1); sets ``negotiated`` and ``layout``."""
+        port = self.port
+        port.set_status(0)  # the device has no groups and no rules after this
+        self._group_priorities.clear()
+        self.udp_ports.clear()
+        port.set_status(Status.ACKNOWLEDGE)
+        port.set_status(Status.ACKNOWLEDGE | Status.DRIVER)
+        accepted = port.features & self._features
+        missing = missing_requirements(accepted)
+        if missing:
+            port.set_status(port.status | Status.FAILED)
+            raise NegotiationError("; ".join(missing))
+        port.set_driver_features(accepted)
+        port.set_status(port.status | Status.FEATURES_OK)
+        if not port.status & Status.FEATURES_OK:
+            why = port.last_refusal
+            port.set_status(port.status | Status.FAILED)
+            raise NegotiationError("FEATURES_OK was refused" + (f": {why}" if why else ""))
+        self.negotiated = accepted
+        self.layout = HdrLayout(self.profile, accepted)
+        self._plain_header = self.layout.build(NetHdr())
+        port.set_status(port.status | Status.DRIVER_OK)
+
+    def set_up_commands(self) -> None:
+        """LIST_QUERY, then LIST_USE with what is both supported and understood (2.12.1)."""
+        self.admin.list_use(self.admin.list_query() & _OPCODES)
+
+    def set_up_capabilities(self) -> None:
+        """Take over every capability that the device has and the driver knows, whole (2.12.1.2, 5.1.9.7)."""
+        known = self.admin.cap_ids() & frozenset(CapId)
+        for cap in sorted(CapId(number) for number in known):
+            data = self.admin.device_cap(cap)
+            self.admin.set_driver_cap(cap, data)
+            if cap is CapId.FF_RESOURCE_CAP:
+                self._last_rule_priority = parse(FfResourceCap, data).last_rule_priority
+
+    # Security associations
+
+    def create_sa(self, params: SaParams, resource_id: int | None = None) -> int:
+        """Create an SA object and give its resource_id; without one the next id that this driver has not used.
+
+        Raises :class:`CannotExpress` or :class:`AdminError`.
+        """
+        kind = _SA_TYPE[params.direction]
+        number = self._next_id(kind) if resource_id is None else resource_id
+        self.admin.create(kind, number, sa_object(params, number, self.profile))
+        self._ids[kind] = max(self._ids.get(kind, 0), number + 1)
+        return number
+
+    def modify_sa(self, params: SaParams, resource_id: int) -> None:
+        """Change lifetimes, window, tunnel or options of a live SA (D19)."""
+        self.admin.modify(_SA_TYPE[params.direction], resource_id, sa_object(params, resource_id, self.profile))
+
+    def destroy_sa(self, direction: Direction, resource_id: int) -> None:
+        self.admin.destroy(_SA_TYPE[direction], resource_id)
+
+    # Flow filter
+
+    def create_group(self, priority: int) -> int:
+        number = self._create(ResourceType.FF_GROUP, flow_rules.group(priority))
+        self._group_priorities.add(priority)
+        return number
+
+    def create_classifier(self, matches: tuple[flow_rules.Match, ...]) -> int:
+        return self._create(ResourceType.FF_CLASSIFIER, flow_rules.classifier(matches))
+
+    def create_rule(
+        self,
+        group_id: int,
+        classifier_id: int,
+        priority: int,
+        action: int,
+        matches: tuple[flow_rules.Match, ...],
+        vq_index: int = 0,
+    ) -> int:
+        data = flow_rules.rule(group_id, classifier_id, priority, action, matches, vq_index)
+        return self._create(ResourceType.FF_RULE, data)
+
+    def steer_ipsec(self, udp_ports: tuple[int, ...] = (4500,), *, recirculate: bool = False) -> None:
+        """Send ESP, AH and UDP-encapsulated ESP through IPsec processing: a group, its rules in order.
+
+        ``udp_ports`` are destination ports; ``recirculate`` takes the packets
+        through the flow filter a second time.  Rules of one group get different
+        priorities (5.1.9.6, driver requirements), which have to be below
+        last_rule_priority (D22); what that leaves over goes into further groups.
+        Called again, it makes further groups, which are tried before the earlier ones.
+        """
+        self._steer(flow_rules.ipsec_matches(udp_ports), recirculate)
+        self.udp_ports.update(udp_ports)
+
+    def steer_udp(self, *udp_ports: int, recirculate: bool = False) -> None:
+        """Send UDP to further destination ports through IPsec processing, as :meth:`steer_ipsec` does."""
+        found = flow_rules.ipsec_matches(udp_ports)
+        self._steer([matches for matches in found if matches[-1].type is SelectorType.UDP], recirculate)
+        self.udp_ports.update(udp_ports)
+
+    def _steer(self, found: list[tuple[flow_rules.Match, ...]], recirculate: bool) -> None:
+        action = Action.IPSEC_RECIRCULATE if recirculate else Action.IPSEC
+        classifiers: dict[tuple[tuple[int, bytes], ...], int] = {}
+        most = max(self._last_rule_priority, 1)
+        groups = [found[start : start + most] for start in range(0, len(found), most)]
+        # No two groups have one priority (5.1.9.6): the lowest that are free, and so above those of an earlier call.
+        free = list(islice((number for number in count(1) if number not in self._group_priorities), len(groups)))
+        for group_priority, rules in zip(reversed(free), groups, strict=True):
+            group_id = self.create_group(group_priority)
+            for priority, matches in zip(range(len(rules) - 1, -1, -1), rules, strict=True):
+                shape = tuple((match.type, match.mask) for match in matches)
+                if shape not in classifiers:
+                    classifiers[shape] = self.create_classifier(matches)
+                self.create_rule(group_id, classifiers[shape], priority, action, matches)
+
+    # Packets
+
+    def send(self, frame: bytes, sa: int | None = None, csum: tuple[int, int] | None = None) -> tuple[bytes, ...]:
+        """Transmit an Ethernet frame; gives the frames that the device put on the wire.
+
+        ``sa`` is the resource_id of an outbound SA: SECURITY is set.  ``csum`` is
+        (csum_start, csum_offset): NEEDS_CSUM is set (5.1.9.2).
+        """
+        return self.port.transmit(self.header(sa, csum) + frame)
+
+    def header(self, sa: int | None = None, csum: tuple[int, int] | None = None) -> bytes:
+        """The virtio_net_hdr that :meth:`send` puts in front of a frame."""
+        if sa is None and csum is None:
+            return self._plain_header
+        flags, fields = 0, {}
+        if csum is not None:
+            flags |= self.layout.flags.NEEDS_CSUM
+            fields = {"csum_start": csum[0], "csum_offset": csum[1]}
+        if sa is not None:
+            flags |= self.layout.security
+            fields |= {"resource_id": sa, "resource_type": ResourceType.IPSEC_OUTB_SA}
+        return self.layout.build(NetHdr(flags=flags, **fields))
+
+    def receive(self, frame: bytes) -> RxPacket | None:
+        """Let ``frame`` arrive at the device; gives what the driver finds in its receive queue, if anything."""
+        got = self.port.receive(frame)
+        return None if got is None else RxPacket(self.layout, got.queue, got.buffers)
+
+    def _create(self, kind: ResourceType, data: bytes) -> int:
+        number = self._next_id(kind)
+        self.admin.create(kind, number, data)
+        self._ids[kind] = number + 1
+        return number
+
+    def _next_id(self, kind: ResourceType) -> int:
+        # 0 is a valid id, and what resource_id reads when there is none: start at 1.
+        return self._ids.get(kind, 1)

@@ -1,0 +1,37 @@
+"""What the driver needs of a device: bytes both ways, and no more.
+
+The in-process model is one; anything that takes the same calls will do.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..device.receive import Received
+
+
+class DevicePort(Protocol):
+    @property
+    def features(self) -> int:
+        """The features offered, a bit mask."""
+
+    @property
+    def status(self) -> int:
+        """The device status as read back (virtio 1.4, 2.1)."""
+
+    def set_status(self, value: int) -> None: ...
+
+    def set_driver_features(self, value: int) -> None: ...
+
+    def admin(self, readable: bytes, writable_len: int = ...) -> bytes:
+        """One group administration command; gives what was written (virtio 1.4, 2.13)."""
+
+    def transmit(self, buffer: bytes, queue: int = ...) -> tuple[bytes, ...]:
+        """A buffer of transmitq; gives the frames that left."""
+
+    def receive(self, frame: bytes) -> Received | None:
+        """A frame from the wire; gives the used buffers of a receive queue."""
+
+    @property
+    def last_refusal(self) -> str:
+        """Why the last command was refused, in words; a device that cannot tell says ""."""
