@@ -1,0 +1,5 @@
+"""``python -m virtionet_ipsec``."""
+
+from .cli import main
+
+main()

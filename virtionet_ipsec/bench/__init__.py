@@ -1,0 +1,1 @@
+"""How fast the model is, beside the bare cipher and scapy on the same packets."""

@@ -1,0 +1,187 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..input_error import InputError
+from ..wire.profile import Profile
+
+DIRECTIONS = ("auto", "inbound", "outbound")
+FORMATS = ("toml", "esp_sa", "xfrm")
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="virtionet-ipsec", message="%(prog)s %(version)s")
+def app() -> None:
+    """A reference model of a virtio-net device with inline IPsec.
+
+    Replay captures through it, explain single packets, convert SA files, measure.
+    """
+
+
+def invoke(arguments: list[str], program: str) -> int:
+    """Run one command; gives its exit status.  Raises :class:`CommandLineError` for one that cannot be.
+
+    click's own ``main`` would take a broken pipe for a failure.
+    """
+    try:
+        with app.make_context(program, list(arguments)) as context:
+            status = app.invoke(context)
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx is not None else "", err=True)
+        return 2
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else program
+        raise CommandLineError(f"{error.format_message()} Try '{where} --help'.") from None
+    except click.ClickException as error:
+        raise CommandLineError(error.format_message()) from None
+    return status if isinstance(status, int) else 0
+
+
+class CommandLineError(InputError):
+    """What click says of a command line, which is a line of its own."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("command line", message, "see --help")
+        self._message = " ".join(message.split())
+
+    def __str__(self) -> str:
+        return self._message
+
+
+LOCAL_HELP = (
+    "An address of the host that an `ip xfrm state` or esp_sa file is of: SAs that begin there are outbound, "
+    "those that end there inbound. May be given more than once."
+)
+
+
+def addresses(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Check IP addresses given on the command line."""
+    for text in value:
+        try:
+            ip_address(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is not an IPv4 or IPv6 address.", context, parameter) from None
+    return value
+
+
+def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What replay and explain have in common: the capture, the SAs and the device."""
+    options: list[Decorator] = [
+        click.argument("capture", metavar="CAPTURE"),
+        click.option(
+            "--sa",
+            metavar="FILE",
+            multiple=True,
+            required=True,
+            help="SA file: TOML, Wireshark's esp_sa table, or `ip xfrm state`. May be given more than once.",
+        ),
+        click.option(
+            "--direction",
+            type=click.Choice(DIRECTIONS),
+            default="auto",
+            show_default=True,
+            help="Which way packets go; auto: IPsec packets arrive, others leave through the SA that selects them.",
+        ),
+        click.option(
+            "--profile",
+            type=click.Choice([profile.value for profile in Profile]),
+            default=Profile.VIRTIO_1_4.value,
+            show_default=True,
+            help="Which text the device follows.",
+        ),
+        click.option("--local", metavar="ADDRESS", multiple=True, callback=addresses, help=LOCAL_HELP),
+        click.option("--seed", type=int, metavar="N", help="Seed for IVs, so that a run repeats bit for bit."),
+        click.option(
+            "--mtu",
+            type=click.IntRange(68, 65535),
+            default=65535,
+            show_default=True,
+            help="The device's MTU, in octets of IP packet.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _check_stdin(options: dict[str, Any]) -> None:
+    if [options["capture"], *options["sa"]].count("-") > 1:
+        raise click.UsageError("Only one of CAPTURE and the SA files can be standard input.")
+
+
+@app.command()
+@session_options
+@click.option("--write", metavar="OUT.pcapng", help="Write what the driver received, or what went on the wire.")
+@click.option("--report", metavar="REPORT.json", help="Write totals; - is standard output.")
+@click.option("--packets", metavar="PACKETS.jsonl", help="Write a line for each packet; - is standard output.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when any packet failed.")
+def replay(**options: Any) -> int:
+    """Send CAPTURE (pcap or pcapng; - is standard input) through the device, and tell what became of every packet."""
+    _check_stdin(options)
+    from .replay import replay_command
+
+    return replay_command(**options)
+
+
+@app.command()
+@session_options
+@click.option(
+    "--packet", type=click.IntRange(min=1), metavar="N", required=True, help="Which packet of CAPTURE; the first is 1."
+)
+def explain(**options: Any) -> int:
+    """Tell the story of one packet of CAPTURE: rule, SA, window, result, header."""
+    _check_stdin(options)
+    from .replay import explain_command
+
+    return explain_command(**options)
+
+
+@app.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of a table.")
+@click.option("--replay", "replays", is_flag=True, help="Measure replay of 200,000 packets against tshark instead.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take the median of N measurements: 21 unless given, 3 with --replay.",
+)
+def bench(**options: Any) -> int:
+    """Measure microseconds per packet against the bare cipher and scapy."""
+    from .bench import bench_command
+
+    return bench_command(**options)
+
+
+@app.group()
+def sa() -> None:
+    """SA files."""
+
+
+@sa.command()
+@click.argument("file", metavar="FILE")
+@click.option("--to", type=click.Choice(FORMATS), default="toml", show_default=True, help="The format to write.")
+@click.option(
+    "--direction",
+    type=click.Choice(DIRECTIONS),
+    default="auto",
+    show_default=True,
+    help="Which SAs to take; an esp_sa or xfrm file has no directions, and each of its SAs serves for both.",
+)
+@click.option("--local", metavar="ADDRESS", multiple=True, callback=addresses, help=LOCAL_HELP)
+@click.option("--output", "-o", metavar="OUT", default="-", show_default=True, help="Where to; - is standard output.")
+def convert(**options: Any) -> int:
+    """Convert the SA FILE.  It contains keys: mind where you write it."""
+    from .sa import convert_command
+
+    return convert_command(**options)
