@@ -1,0 +1,1 @@
+"""How the captures outside linux/ are made: struct, hashlib, `cryptography`, and nothing of what they test."""
