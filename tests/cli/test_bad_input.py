@@ -239,6 +239,7 @@ LINES = [
     (("replay", "good.pcap", "--sa"), "Option '--sa' requires"),
     ((*GOOD, "--bogus"), "No such option '--bogus'."),
     ((*GOOD, "more.pcap"), "Got unexpected extra argument (more.pcap)"),
+    ((*GOOD, "more\x1b[31m\n.pcap"), "Got unexpected extra argument (more?[31m .pcap)"),
     ((*GOOD, "--direction", "up"), "Invalid value for '--direction': 'up' is not one of 'auto',"),
     ((*GOOD, "--profile", "2.0"), "Invalid value for '--profile': '2.0' is not one of 'virtio-1.4', 'rfc-v1'."),
     ((*GOOD, "--seed", "x"), "Invalid value for '--seed': 'x' is not a valid integer."),

@@ -164,6 +164,22 @@ def test_strict(command: Command, capture: Path, sa: Path, more: tuple[str, ...]
     assert command("replay", capture, "--sa", sa, *more).status == status
 
 
+def test_strict_and_dummy_packets(command: Command, tmp_path: Path) -> None:
+    """RFC 4303 2.6: they are swallowed, which is no failure."""
+    peer = ROOT / "pcaps" / "peer"
+    done = command("replay", peer / "dummies.pcap", "--sa", peer / "peer.toml", "--packets", "-")
+    reasons = [json.loads(line)["reason"] for line in done.text.splitlines()]
+    capture = (peer / "dummies.pcap").read_bytes()
+    kept, at = capture[:24], 24
+    for reason in reasons:
+        after = at + 16 + int.from_bytes(capture[at + 8 : at + 12], "little")
+        kept += capture[at:after] if reason == "dummy" else b""
+        at = after
+    (tmp_path / "in").write_bytes(kept)
+    done = command("replay", tmp_path / "in", "--sa", peer / "peer.toml", "--strict")
+    assert done.status == 0 and re.search(r" [1-9]\d* dropped, 0 failed", done.text) and "to see why" in done.text
+
+
 def test_truncated_captures_are_told(command: Command, tmp_path: Path) -> None:
     done = command("replay", DAMAGED / "cut-off.pcap", "--sa", XFRM, "--report", tmp_path / "r")
     assert done.status == 0 and re.search(r"^the capture is truncated: record \d+ at byte", done.text, re.MULTILINE)

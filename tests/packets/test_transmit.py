@@ -64,7 +64,7 @@ def test_security_with_an_unknown_resource_id(profile: Profile) -> None:
     driver = rig(profile)
     outbound(driver)
     inbound(driver, spi=1), inbound(driver, spi=2)  # an inbound SA's id is none of the outbound table
-    for resource_id in (0, 2, 0x10000, 0x01000000, 0xFFFFFFFF):
+    for resource_id in (0, 2, 0x101, 0x10000, 0x10001, 0x01000000, 0x01000001, 0xFFFFFFFF):
         buffer = header(profile, SECURITY[profile], resource_id, ResourceType.IPSEC_INB_SA) + FRAME
         assert refused(driver, buffer) is Reason.UNKNOWN_SA
         assert str(resource_id) in driver.device.transmit_refused.detail

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from virtionet_ipsec.ipsec import Direction, Lifetime, Mode, Protocol, Reason, UdpEncap
 from virtionet_ipsec.replay.session import Outcome
@@ -253,3 +255,29 @@ def test_modes_go_through() -> None:
     sent = made.process(framed(PLAIN), ETHER)
     assert sent.data[26:34] == framed(PLAIN)[26:34] and sent.data[23] == 50
     assert made.process(sent.data, ETHER).data == framed(PLAIN)
+
+
+# -- anything at all ------------------------------------------------------------------------------------------------
+
+WAYS = ("auto", "inbound", "outbound")
+MADE = {way: session(sa("inbound"), sa("outbound", 2), direction=way) for way in WAYS}
+starts = st.sampled_from([b"", ESP[:20], ESP[:28], PLAIN[:20], PLAIN[:28], packet(6)[:40], NAT[:28], AH[:32]])
+
+
+@settings(max_examples=300, deadline=None)
+@given(start=starts, rest=st.binary(max_size=80), ethernet=st.booleans(), tags=st.integers(0, 3))
+def test_any_octets(start: bytes, rest: bytes, ethernet: bool, tags: int) -> None:
+    """Nothing raises, and every outcome is of one mind with itself."""
+    for direction, made in MADE.items():
+        data = start + rest
+        if ethernet:
+            data = ETHERNET + b"\x81\x00\x00\x05" * tags + (b"\x86\xdd" if data[:1] == b"\x60" else b"\x08\x00") + data
+        outcome = made.process(data, ETHER if ethernet else RAW)
+        assert direction in ("auto", outcome.direction)
+        assert outcome.verdict in ("dropped", {"inbound": "delivered", "outbound": "sent"}[outcome.direction])
+        if outcome.verdict == "dropped":
+            assert outcome.refused is not None and outcome.data == b""
+        elif outcome.refused is not None:
+            assert outcome.flags == 48 and outcome.data == data
+        elif not outcome.flags:
+            assert outcome.data == data and outcome.resource_id == 0

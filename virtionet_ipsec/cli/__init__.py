@@ -41,8 +41,9 @@ def run(arguments: list[str] | None = None) -> int:
         status = _complain(str(error))
     except BrokenPipeError:
         pass  # whoever read our output has gone (as in "| head"): there is nobody to tell
-    except OSError as error:  # other files' errors are InputErrors
-        status = _complain(f"standard output: cannot be written ({error.strerror}); make room there")
+    except OSError as error:  # those of files that were named are InputErrors
+        where, why = error.filename or "standard output", error.strerror or type(error).__name__
+        status = _complain(f"{where}: cannot be written ({why}); make room there")
     try:
         sys.stdout.flush()
     except OSError:
