@@ -7,10 +7,10 @@ import time
 import pytest
 
 from virtionet_ipsec.device import Device, events
-from virtionet_ipsec.device.bitmap import u64_bitmap
 from virtionet_ipsec.device.negotiation import feature_mask
 from virtionet_ipsec.ipsec import Event
 from virtionet_ipsec.wire import AdminStatus, CapId, Feature, Opcode, Qualifier
+from virtionet_ipsec.wire.bitmap import u64_bitmap
 
 from .control import (
     ALL_OPCODES,

@@ -9,6 +9,7 @@ import pytest
 
 from virtionet_ipsec.device import Device, Limits, SaModeCap
 from virtionet_ipsec.device.events import AdminCompleted, StatusChanged
+from virtionet_ipsec.device.exchanges import ConfigRead
 from virtionet_ipsec.driver.driver import UNDERSTOOD, Driver
 from virtionet_ipsec.driver.errors import AdminError, NegotiationError
 from virtionet_ipsec.driver.in_process import connect
@@ -82,6 +83,27 @@ def test_what_is_understood() -> None:
     offers_more = Device(features=Device().features | mask(Feature.CTRL_VQ, Feature.CTRL_RX, Feature.HOST_TSO4))
     driver = Driver(offers_more).start()
     assert driver.negotiated == Device().features
+
+
+def test_no_hash_without_a_control_queue() -> None:
+    """5.1.4, driver requirements: HASH_REPORT SHOULD NOT be negotiated without CTRL_VQ."""
+    device = Device(features=Device().features | mask(Feature.CTRL_VQ, Feature.HASH_REPORT))
+    assert Driver(device).start().negotiated == Device().features
+    assert Driver(device, features=device.features).start().negotiated == device.features
+
+
+@pytest.mark.parametrize(
+    ("has_status", "octets", "up"), [(True, b"\1\0", True), (True, b"\2\0", False), (False, b"", True)]
+)
+def test_link_status(has_status: bool, octets: bytes, up: bool) -> None:
+    """The lowest bit of status; without VIRTIO_NET_F_STATUS the link is taken to be active (5.1.4)."""
+    device = Device() if has_status else Device(features=Device().features & ~mask(Feature.STATUS))
+    device.config = device.config[:6] + octets.ljust(2, b"\0") + device.config[8:]
+    reads: list[tuple[int, bytes]] = []
+    device.on_exchange = lambda told: reads.append((told.offset, told.data)) if isinstance(told, ConfigRead) else None
+    driver = Driver(device).start()
+    assert driver.link_up is up
+    assert reads == ([(6, octets)] if has_status else [])
 
 
 def test_missing_dependency() -> None:
@@ -185,3 +207,11 @@ def test_a_device_without_a_flow_filter() -> None:
     )
     with pytest.raises(AdminError, match="RESOURCE_OBJ_CREATE FF_GROUP 1: EINVAL/INVALID_OPCODE"):
         driver.steer_ipsec()
+
+
+def test_where_there_is_room_for_one_its_id_is_0() -> None:
+    """Ids end at the limit (5.1.9.7): with a limit of 1 there is no other."""
+    device = Device(limits=Limits(inb_sa=1, groups=1))
+    driver = Driver(device).start()
+    assert driver.create_sa(INBOUND) == 0
+    assert driver.create_group(1) == 0

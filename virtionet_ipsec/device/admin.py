@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..wire.admin import AdminCmdHdr, AdminCmdList, AdminCmdResult
+from ..wire.bitmap import u64_bitmap
 from ..wire.codec import build, parse
 from ..wire.enums import AdminStatus, GroupType, Opcode, Qualifier
-from .bitmap import u64_bitmap
 from .refusal import CommandRefused, invalid_field, invalid_group, invalid_member, invalid_opcode
 
 Handler = Callable[[bytes], bytes]

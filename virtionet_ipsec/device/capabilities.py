@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire.admin import CapGetData, CapSetData, QueryCapIdResult
+from ..wire.bitmap import u64_bitmap
 from ..wire.capabilities import FfResourceCap, IpsecResourceCap
 from ..wire.codec import build, parse
 from ..wire.enums import CapId, ResourceType
 from ..wire.profile import Profile
-from .bitmap import u64_bitmap
 from .capability import Capability, LimitsCapability
 from .ff_capabilities import FfActionCapability, FfSelectorCapability
 from .limits import Limits

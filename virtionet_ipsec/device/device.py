@@ -32,6 +32,16 @@ from .events import (
     StatusBitsIgnored,
     StatusChanged,
 )
+from .exchanges import (
+    Arrived,
+    BuffersSized,
+    Commanded,
+    ConfigRead,
+    FeaturesWritten,
+    Listener,
+    StatusWritten,
+    Transmitted,
+)
 from .ff_objects import ClassifierObjects, GroupObjects, RuleObjects
 from .flow_filter import FlowTable
 from .limits import Limits
@@ -60,8 +70,15 @@ class Device:
     ``model_extras`` holds, by resource type and id, what no SA object can say;
     it is the model's user's, not the driver's, so reset leaves it alone.
     ``last_refusal`` says in words why the last status write or command was not
-    carried out as asked; it is empty when it was.
+    carried out as asked; it is empty when it was.  ``on_exchange`` is told of
+    all that passes between driver, device and wire; None costs nothing.
     """
+
+    # What packets go through; a variant of the device has others.
+    _outbound_class: type[OutboundSa] = OutboundSa
+    _inbound_class: type[InboundSa] = InboundSa
+    _transmitter_class: type[Transmitter] = Transmitter
+    _receiver_class: type[Receiver] = Receiver
 
     def __init__(
         self,
@@ -82,6 +99,7 @@ class Device:
         self.model_extras: dict[tuple[ResourceType, int], ModelExtras] = {}
         self.counters = Counters()
         self.last_refusal = ""
+        self.on_exchange: Listener | None = None
         self._observer: Observer | None = None
         self._receive_buffer_size = 1 << 17
         self._negotiation = Negotiation(self.features)
@@ -92,9 +110,9 @@ class Device:
         self._capabilities = Capabilities(limits if limits is not None else Limits(), profile, ipsec)
         self.flow_table = FlowTable()
         # One count for all SAs: an IPv4 identification is to be fresh among all packets between two addresses.
-        make = partial(OutboundSa, randbytes=randbytes, next_id=itertools.count().__next__, mtu=mtu)
+        make = partial(self._outbound_class, randbytes=randbytes, next_id=itertools.count().__next__, mtu=mtu)
         self._outbound = OutboundSaObjects(self._capabilities, self.model_extras, profile, make)
-        self._inbound = InboundSaObjects(self._capabilities, self.model_extras, profile)
+        self._inbound = InboundSaObjects(self._capabilities, self.model_extras, profile, self._inbound_class)
         self._objects = ResourceObjects(
             (
                 GroupObjects(self._capabilities, self.flow_table),
@@ -133,10 +151,15 @@ class Device:
         """
         if not 0 <= value <= 0xFF:
             raise ValueError(f"device status {value} is not one octet")
+        value = int(value)
         if value == 0:
             self.reset()
             return
-        value = int(value)
+        self._write_status(value)
+        if self.on_exchange is not None:
+            self.on_exchange(StatusWritten(value, self.status))
+
+    def _write_status(self, value: int) -> None:
         write = self._negotiation.write_status(value)
         self.last_refusal = write.why
         added = write.new & ~write.old
@@ -170,10 +193,15 @@ class Device:
         self.last_refusal = "" if accepted else "features cannot change after FEATURES_OK"
         if not accepted and self._observer is not None:
             self._observer(DriverFeaturesIgnored(value))
+        if self.on_exchange is not None:
+            self.on_exchange(FeaturesWritten(value))
 
     def read_config(self, offset: int, length: int) -> bytes:
         """``length`` octets of the configuration space; fewer where it ends."""
-        return self.config[max(offset, 0) : max(offset, 0) + max(length, 0)]
+        data = self.config[max(offset, 0) : max(offset, 0) + max(length, 0)]
+        if self.on_exchange is not None:
+            self.on_exchange(ConfigRead(offset, data))
+        return data
 
     def reset(self) -> None:
         """Device reset: all that the driver set up is gone (virtio 1.4, 2.4, 2.12.1.2, 2.12.1.3)."""
@@ -188,6 +216,8 @@ class Device:
             self._observer(DeviceReset())
             if old:
                 self._observer(StatusChanged(old, 0))
+        if self.on_exchange is not None:
+            self.on_exchange(StatusWritten(0, 0))
 
     # -- administration ------------------------------------------------------------------------------------------
 
@@ -199,15 +229,22 @@ class Device:
         device-writable part.  Before DRIVER_OK, and without an administration
         virtqueue, the buffer is not used, and nothing is returned.
         """
+        readable = bytes(readable)
+        written = self._execute(readable)[: max(writable_len, 0)]
+        if self.on_exchange is not None:
+            self.on_exchange(Commanded(readable, writable_len, written))
+        return written
+
+    def _execute(self, readable: bytes) -> bytes:
         if not self.status & Status.DRIVER_OK:
             return self._not_consumed("DRIVER_OK is not set")
         if not self._negotiation.has(Feature.ADMIN_VQ):
             return self._not_consumed("VIRTIO_F_ADMIN_VQ was not negotiated")
-        done = self._admin.execute(bytes(readable))
+        done = self._admin.execute(readable)
         self.last_refusal = done.why
         if self._observer is not None:
             self._observer(AdminCompleted(done.opcode, done.status, done.qualifier, done.why))
-        return done.written[: max(writable_len, 0)]
+        return done.written
 
     def _not_consumed(self, why: str) -> bytes:
         self.last_refusal = why
@@ -250,8 +287,10 @@ class Device:
         """DRIVER_OK: from here on the features are fixed, and packets flow."""
         layout = HdrLayout(self.profile, self.negotiated)
         received_mtu = self.mtu if self._negotiation.has(Feature.MTU) else 0
-        self._transmitter = Transmitter(layout, self.negotiated, self._outbound.sas, self.mtu, self.counters)
-        self._receiver = Receiver(
+        self._transmitter = self._transmitter_class(
+            layout, self.negotiated, self._outbound.sas, self.mtu, self.counters
+        )
+        self._receiver = self._receiver_class(
             layout, self.negotiated, self.flow_table, self._inbound.by_spi, received_mtu, self.counters
         )
         self._receiver.buffer_size = self._receive_buffer_size
@@ -262,16 +301,28 @@ class Device:
         if self._transmitter is None:
             self.counters.tx_dropped[Reason.NOT_READY] += 1
             self._tell_not_ready()
-            return ()
-        return self._transmitter.transmit(buffer, queue)
+            frames: tuple[bytes, ...] = ()
+        else:
+            if buffer.__class__ is not bytes:
+                buffer = bytes(buffer)
+            frames = self._transmitter.transmit(buffer, queue)
+        if self.on_exchange is not None:
+            self.on_exchange(Transmitted(queue, bytes(buffer), frames))
+        return frames
 
     def receive(self, frame: bytes) -> Received | None:
         """What the driver gets of a frame from the wire, or None (5.1.9.4)."""
         if self._receiver is None:
             self.counters.rx_dropped[Reason.NOT_READY] += 1
             self._tell_not_ready()
-            return None
-        return self._receiver.receive(frame)
+            received = None
+        else:
+            if frame.__class__ is not bytes:
+                frame = bytes(frame)
+            received = self._receiver.receive(frame)
+        if self.on_exchange is not None:
+            self.on_exchange(Arrived(bytes(frame), *(received or (0, ()))))
+        return received
 
     @property
     def transmit_refused(self) -> Refused | None:
@@ -297,6 +348,8 @@ class Device:
         self._receive_buffer_size = size
         if self._receiver is not None:
             self._receiver.buffer_size = size
+        if self.on_exchange is not None:
+            self.on_exchange(BuffersSized(size))
 
     @property
     def observer(self) -> Observer | None:

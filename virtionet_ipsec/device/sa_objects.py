@@ -91,8 +91,11 @@ class InboundSaObjects(_SaObjects[InboundSa]):
 
     type = ResourceType.IPSEC_INB_SA
 
-    def __init__(self, capabilities: Capabilities, extras: Extras, profile: Profile) -> None:
+    def __init__(
+        self, capabilities: Capabilities, extras: Extras, profile: Profile, make: Callable[[SaParams], InboundSa]
+    ) -> None:
         super().__init__(capabilities, extras, profile)
+        self._make = make
         self.by_spi: dict[int, tuple[int, InboundSa]] = {}
 
     def id_limit(self) -> int:
@@ -102,7 +105,7 @@ class InboundSaObjects(_SaObjects[InboundSa]):
         if params.spi in self.by_spi:
             holder, _ = self.by_spi[params.spi]
             raise invalid_field(f"spi {params.spi:#010x} is that of IPSEC_INB_SA {holder} already (D20)")
-        sa = InboundSa(params)
+        sa = self._make(params)
         self.sas[resource_id] = sa
         self.by_spi[params.spi] = resource_id, sa
 

@@ -14,6 +14,7 @@ from ..wire.admin import (
     ResourceObjCreateData,
     ResourceObjHdr,
 )
+from ..wire.bitmap import bitmap_numbers, u64_bitmap
 from ..wire.codec import build, parse
 from ..wire.enums import AdminStatus, CapId, GroupType, Opcode, ResourceType
 from .errors import AdminError
@@ -21,17 +22,6 @@ from .port import DevicePort
 
 _RESULT_ROOM = 1 << 16
 _RETRIES = 8
-
-
-def _bits(words: list[int]) -> frozenset[int]:
-    return frozenset(64 * index + bit for index, word in enumerate(words) for bit in range(64) if word >> bit & 1)
-
-
-def _words(bits: frozenset[int]) -> list[int]:
-    words = [0] * (max(bits, default=0) // 64 + 1)
-    for bit in bits:
-        words[bit // 64] |= 1 << bit % 64
-    return words
 
 
 class AdminClient:
@@ -61,15 +51,15 @@ class AdminClient:
 
     def list_query(self) -> frozenset[int]:
         """The opcodes that the device supports."""
-        return _bits(parse(AdminCmdList, self.command(Opcode.LIST_QUERY)).device_admin_cmd_opcodes)
+        return bitmap_numbers(parse(AdminCmdList, self.command(Opcode.LIST_QUERY)).device_admin_cmd_opcodes)
 
     def list_use(self, opcodes: frozenset[int]) -> None:
         """Tell the device which opcodes will be used."""
-        self.command(Opcode.LIST_USE, build(AdminCmdList, device_admin_cmd_opcodes=_words(opcodes)))
+        self.command(Opcode.LIST_USE, build(AdminCmdList, device_admin_cmd_opcodes=u64_bitmap(opcodes)))
 
     def cap_ids(self) -> frozenset[int]:
         """The ids of the capabilities that the device has."""
-        return _bits(parse(QueryCapIdResult, self.command(Opcode.CAP_ID_LIST_QUERY)).supported_caps)
+        return bitmap_numbers(parse(QueryCapIdResult, self.command(Opcode.CAP_ID_LIST_QUERY)).supported_caps)
 
     def device_cap(self, cap: CapId) -> bytes:
         """The device's capability, as it is."""

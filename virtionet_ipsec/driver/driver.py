@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 from itertools import count, islice
+from typing import Any
 
 from ..ipsec import Direction, SaParams
-from ..wire.capabilities import FfResourceCap
+from ..wire.capabilities import FfResourceCap, IpsecResourceCap
 from ..wire.codec import parse
-from ..wire.enums import Action, CapId, Feature, Opcode, ResourceType, SelectorType, Status
+from ..wire.enums import Action, CapId, Feature, NetStatus, Opcode, ResourceType, SelectorType, Status
 from ..wire.features import missing_requirements
 from ..wire.net_hdr import HdrLayout, NetHdr
 from ..wire.profile import Profile
@@ -39,7 +40,10 @@ UNDERSTOOD = frozenset(
         Feature.IPSEC,
     }
 )
-"""The features that this driver accepts when they are offered."""
+"""The features that this driver accepts when they are offered, HASH_REPORT only when it is told to."""
+
+# Not to be accepted without CTRL_VQ (5.1.4, driver requirements), which this driver does not understand.
+_NEED_CTRL_VQ = frozenset({Feature.HASH_REPORT})
 
 _OPCODES = frozenset(
     {
@@ -55,6 +59,20 @@ _OPCODES = frozenset(
     }
 )
 
+_STATUS_AT = 6  # offset in virtio_net_config
+
+_LIMITS: dict[CapId, tuple[tuple[Any, str, ResourceType], ...]] = {
+    CapId.FF_RESOURCE_CAP: (
+        (FfResourceCap, "groups_limit", ResourceType.FF_GROUP),
+        (FfResourceCap, "classifiers_limit", ResourceType.FF_CLASSIFIER),
+        (FfResourceCap, "rules_limit", ResourceType.FF_RULE),
+    ),
+    CapId.IPSEC_RESOURCE_CAP: (
+        (IpsecResourceCap, "inb_sa_limit", ResourceType.IPSEC_INB_SA),
+        (IpsecResourceCap, "outb_sa_limit", ResourceType.IPSEC_OUTB_SA),
+    ),
+}
+
 _SA_TYPE = {Direction.OUTBOUND: ResourceType.IPSEC_OUTB_SA, Direction.INBOUND: ResourceType.IPSEC_INB_SA}
 
 
@@ -65,8 +83,9 @@ class Driver:
         self.port = port
         self.profile = profile
         self.admin = AdminClient(port)
-        self._features = sum(1 << bit for bit in UNDERSTOOD) if features is None else features
+        self._features = sum(1 << bit for bit in UNDERSTOOD - _NEED_CTRL_VQ) if features is None else features
         self._ids: dict[ResourceType, int] = {}
+        self._limits: dict[ResourceType, int] = {}  # how many objects there can be, and so where ids end
         self._last_rule_priority = 0xFF  # what the field can hold, until the device has said less
         self._group_priorities: set[int] = set()
         self.udp_ports: set[int] = set()  # the destination ports that are steered into IPsec processing
@@ -83,7 +102,7 @@ class Driver:
         return self
 
     def negotiate(self) -> None:
-        """From reset to DRIVER_OK (3.1.1); sets ``negotiated`` and ``layout``."""
+        """From reset to DRIVER_OK (3.1.1); sets ``negotiated``, ``layout`` and ``link_up``."""
         port = self.port
         port.set_status(0)  # the device has no groups and no rules after this
         self._group_priorities.clear()
@@ -104,7 +123,14 @@ class Driver:
         self.negotiated = accepted
         self.layout = HdrLayout(self.profile, accepted)
         self._plain_header = self.layout.build(NetHdr())
+        self.link_up = self.read_link_up()
         port.set_status(port.status | Status.DRIVER_OK)
+
+    def read_link_up(self) -> bool:
+        """Whether ``status`` of the configuration says that the link is up; without VIRTIO_NET_F_STATUS, it is."""
+        if not self.negotiated >> Feature.STATUS & 1:
+            return True
+        return bool(int.from_bytes(self.port.read_config(_STATUS_AT, 2), "little") & NetStatus.LINK_UP)
 
     def set_up_commands(self) -> None:
         """LIST_QUERY, then LIST_USE with what is both supported and understood (2.12.1)."""
@@ -118,6 +144,8 @@ class Driver:
             self.admin.set_driver_cap(cap, data)
             if cap is CapId.FF_RESOURCE_CAP:
                 self._last_rule_priority = parse(FfResourceCap, data).last_rule_priority
+            for structure, field, kind in _LIMITS.get(cap, ()):
+                self._limits[kind] = getattr(parse(structure, data), field)
 
     # Security associations
 
@@ -229,5 +257,5 @@ class Driver:
         return number
 
     def _next_id(self, kind: ResourceType) -> int:
-        # 0 is a valid id, and what resource_id reads when there is none: start at 1.
-        return self._ids.get(kind, 1)
+        # 0 is a valid id, and what resource_id reads when there is none: start at 1 if there is room.
+        return self._ids.get(kind, 0 if self._limits.get(kind) == 1 else 1)

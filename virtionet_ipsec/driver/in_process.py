@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..device import Device, ModelExtras
+from ..device.exchanges import Listener
 from ..ipsec import Direction, SaParams
 from ..wire.enums import ResourceType
 from ..wire.profile import Profile
@@ -17,12 +19,23 @@ class InProcess(Driver):
 
     Beside what a driver does, it hands the model what an SA object cannot carry
     (ICV length, IV, first sequence number, AH alignment) before it creates the SA.
-    ``profile`` may be its name; ValueError for a name that none has.
+    ``profile`` may be its name; ValueError for a name that none has.  ``watch``
+    is given the device before anything is done to it, and gives who is told of
+    every exchange.
     """
 
-    def __init__(self, profile: Profile | str = Profile.VIRTIO_1_4, features: int | None = None, **device: Any) -> None:
-        profile = _profile(profile)
+    def __init__(
+        self,
+        profile: Profile | str = Profile.VIRTIO_1_4,
+        features: int | None = None,
+        *,
+        watch: Callable[[Device], Listener] | None = None,
+        **device: Any,
+    ) -> None:
+        profile = profile_named(profile)
         self.device = Device(profile, **device)
+        if watch is not None:
+            self.device.on_exchange = watch(self.device)
         super().__init__(self.device, profile, features)
 
     def create_sa(self, params: SaParams, resource_id: int | None = None) -> int:
@@ -48,7 +61,8 @@ def connect(profile: Profile | str = Profile.VIRTIO_1_4, **device: Any) -> InPro
     return driver
 
 
-def _profile(profile: Profile | str) -> Profile:
+def profile_named(profile: Profile | str) -> Profile:
+    """The profile, or the one of that name.  Raises ValueError for a name that none has."""
     known = {each.value: each for each in Profile}
     if isinstance(profile, Profile):
         return profile

@@ -23,6 +23,9 @@ class DevicePort(Protocol):
 
     def set_driver_features(self, value: int) -> None: ...
 
+    def read_config(self, offset: int, length: int) -> bytes:
+        """Octets of the device configuration space (virtio 1.4, 2.5); fewer where it ends."""
+
     def admin(self, readable: bytes, writable_len: int = ...) -> bytes:
         """One group administration command; gives what was written (virtio 1.4, 2.13)."""
 
@@ -31,6 +34,9 @@ class DevicePort(Protocol):
 
     def receive(self, frame: bytes) -> Received | None:
         """A frame from the wire; gives the used buffers of a receive queue."""
+
+    receive_buffer_size: int
+    """The size of the receive buffers that the driver makes available, in octets (virtio 1.4, 5.1.9.3)."""
 
     @property
     def last_refusal(self) -> str:
