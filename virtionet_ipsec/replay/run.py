@@ -71,7 +71,7 @@ def replay(
     a capture that cannot be read or a file that cannot be written; then no file
     has been written.  Raises BrokenPipeError when a pipe is no longer read.
     """
-    _check_paths(capture, sa_files, files)
+    check_paths(capture, sa_files, files.all())
     with open_capture(capture) as source, Outputs() as outputs, Interrupt() as interrupt:
         report = Report(session)
         sinks = _sinks(session, source, files, outputs)
@@ -159,12 +159,15 @@ class _JsonlSink:
         self._lines.clear()
 
 
-def _check_paths(capture: str, sa_files: Sequence[str], files: Files) -> None:
-    """No output may be the capture or an SA file, and no two outputs one file."""
+def check_paths(capture: str, sa_files: Sequence[str], outputs: Iterable[tuple[str, str]]) -> None:
+    """No output, a flag and a path, may be the capture or an SA file, and no two outputs one file.
+
+    Raises :class:`CaptureError`.
+    """
     seen = {os.path.realpath(name): "an SA file" for name in sa_files}
     if capture != "-":
         seen[os.path.realpath(capture)] = "the capture"
-    for flag, path in files.all():
+    for flag, path in outputs:
         real = "-" if is_stdout(path) else os.path.realpath(path)
         if real in seen and (real == "-" or not is_special(path)):
             raise CaptureError(path, f"{flag} names the same file as {seen[real]}", "give each file a name of its own")

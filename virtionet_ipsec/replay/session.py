@@ -7,15 +7,18 @@ and packets go through transmit and receive buffers.
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ..device import Device
 from ..device.ethernet import ETHERTYPE, ip_offset
+from ..device.exchanges import Listener
 from ..driver.errors import AdminError, CannotExpress
-from ..driver.in_process import InProcess, connect
+from ..driver.in_process import InProcess
 from ..ipsec import Direction, Refused
 from ..ipsec.ip import PROTO_AH, PROTO_ESP, PROTO_UDP
 from ..safile import SaEntry, SaFileError
@@ -64,13 +67,21 @@ class Outcome(NamedTuple):
 class Session:
     """Sets up device and driver with ``entries``.
 
-    Raises :class:`SaFileError` for an SA that the device does not take.
+    ``watch`` is given the device before anything is done to it, and gives who
+    is told of every exchange.  Raises :class:`SaFileError` for an SA that the
+    device does not take.
     """
 
-    def __init__(self, entries: Sequence[SaEntry], options: Options = Options()) -> None:
+    def __init__(
+        self,
+        entries: Sequence[SaEntry],
+        options: Options = Options(),
+        watch: Callable[[Device], Listener] | None = None,
+    ) -> None:
         self.options = options
-        randbytes = {} if options.seed is None else {"randbytes": random.Random(options.seed).randbytes}
-        self.driver: InProcess = connect(options.profile, mtu=options.mtu, **randbytes)
+        randbytes = os.urandom if options.seed is None else random.Random(options.seed).randbytes
+        self.driver = InProcess(options.profile, watch=watch, mtu=options.mtu, randbytes=randbytes)
+        self.driver.start()
         self.entries = [entry for entry in entries if self._wanted(entry)]
         for entry in self.entries:
             self._create(entry)
