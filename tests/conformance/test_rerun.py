@@ -1,0 +1,67 @@
+"""A recorded driver on another device: what differs is told, what the specification leaves open is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from virtionet_ipsec.conformance.rerun import Difference, Rerun
+from virtionet_ipsec.device import Device, Limits, Received
+from virtionet_ipsec.trace import Session
+from virtionet_ipsec.wire.profile import Profile
+
+from .sample import told
+
+
+def rerun(target: Device, profile: Profile = Profile.VIRTIO_1_4) -> list[Difference]:
+    device, exchanges = told(profile)
+    return list(Rerun(Session(profile, device.features, device.config)).differences(exchanges, target))
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_another_right_device(profile: Profile) -> None:
+    """Its IVs, and so its ciphertexts and ICVs, are others; the plain packets are the same."""
+    assert rerun(Device(profile), profile) == []
+
+
+class OtherTtl(Device):
+    """Sends what it protects one octet shorter of time to live: outer header's TTL, checksum not mended."""
+
+    def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
+        frames = super().transmit(buffer, queue)
+        return tuple(
+            frame[:22] + bytes((frame[22] - 1,)) + frame[23:] if frame[23] == 50 else frame for frame in frames
+        )
+
+
+class BadIcv(Device):
+    """Sends a wrong ICV."""
+
+    def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
+        frames = super().transmit(buffer, queue)
+        return tuple(frame[:-1] + bytes((frame[-1] ^ 1,)) if frame[23] == 50 else frame for frame in frames)
+
+
+class OtherQueue(Device):
+    """Delivers to receiveq2."""
+
+    def receive(self, frame: bytes) -> Received | None:
+        got = super().receive(frame)
+        return got if got is None else got._replace(queue=1)
+
+
+DIFFERENT = {
+    "configuration space": (Device(mtu=1400), "configuration space"),
+    "limits": (Device(limits=Limits(inb_sa=3)), "the answer to a command"),
+    "outer TTL": (OtherTtl(), "a frame on the wire"),
+    "ICV": (BadIcv(), "a frame on the wire"),
+    "queue": (OtherQueue(), "receive queue"),
+    "features": (Device(features=Device().features & ~(1 << 69)), "offered features (bits 69)"),
+}
+
+
+@pytest.mark.parametrize(("target", "what"), DIFFERENT.values(), ids=DIFFERENT)
+def test_another_device(target: Device, what: str) -> None:
+    found = rerun(target)
+    assert what in [each.what for each in found]
+    first = next(each for each in found if each.what == what)
+    assert first.recorded != first.got

@@ -1,0 +1,85 @@
+"""Which device to judge: ``--target``.
+
+``model`` is the device of this package; ``python:module:factory`` is anybody's
+adapter: ``factory()`` gives a :class:`~virtionet_ipsec.trace.Target`, and is
+called once for each check.  Other transports are further rows of the table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ..device import Device
+from ..input_error import InputError
+from ..trace import Session, Target
+from ..wire.codec import parse
+from ..wire.enums import Feature
+from ..wire.net import NetConfig
+from ..wire.profile import Profile
+
+MakeTarget = Callable[[], Target]
+
+_NEEDED = (
+    "features",
+    "status",
+    "set_status",
+    "set_driver_features",
+    "read_config",
+    "admin",
+    "transmit",
+    "receive",
+    "receive_buffer_size",
+)
+_FORM = "give model, or python:MODULE:FACTORY; specs/adapter.py is an adapter to start from"
+
+
+def find_target(name: str, profile: Profile) -> MakeTarget:
+    """What makes the device that ``--target`` names.  Raises :class:`InputError`."""
+    scheme, _, rest = name.partition(":")
+    if scheme not in _SCHEMES:
+        raise InputError(f"--target {name}", f"{scheme!r} is not one of: {', '.join(_SCHEMES)}", _FORM)
+    return _SCHEMES[scheme](rest, profile)
+
+
+def model_like(session: Session) -> Target:
+    """The model as it has to be to take the place of a recorded device.  Raises :class:`InputError`."""
+    config = parse(NetConfig, session.config)
+    mtu = {"mtu": config.mtu} if session.features >> Feature.MTU & 1 else {}
+    try:
+        return Device(session.profile, features=session.features, mac=bytes(config.mac), **mtu)
+    except ValueError as error:
+        raise InputError("the trace's device", f"is none that the model can be ({error})", "give a --target") from None
+
+
+def _model(rest: str, profile: Profile) -> MakeTarget:
+    if rest:
+        raise InputError(f"--target model:{rest}", "the model takes nothing after its name", _FORM)
+    return partial(Device, profile)
+
+
+def _python(rest: str, profile: Profile) -> MakeTarget:
+    where = f"--target python:{rest}"
+    module_name, _, factory_name = rest.partition(":")
+    if not module_name or not factory_name:
+        raise InputError(where, "has no module and factory", _FORM)
+    sys.path.insert(0, str(Path.cwd()))  # as python -m does: adapters lie where people work
+    try:
+        factory = getattr(importlib.import_module(module_name), factory_name)
+        made = factory()
+    except Exception as error:  # the module is anybody's
+        said = f"{type(error).__name__}: {error}"
+        raise InputError(where, f"cannot be made ({said})", "mend the module, or name another") from None
+    finally:
+        sys.path.pop(0)
+    missing = [each for each in _NEEDED if not hasattr(made, each)]
+    if missing:
+        raise InputError(where, f"the device has no {', '.join(missing)}", "specs/adapter.py shows what it needs")
+    make: MakeTarget = factory
+    return make
+
+
+_SCHEMES: dict[str, Callable[[str, Profile], MakeTarget]] = {"model": _model, "python": _python}
