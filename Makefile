@@ -2,7 +2,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := pcaps/damaged/demo.pcap --sa pcaps/damaged/demo.toml
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check conformance figures wheel bench clean
 .DEFAULT_GOAL := demo
 
 # One virtual environment with the package, its tests and its tools; made anew when the project file changes.
@@ -27,6 +27,25 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The model before its own judges, in both profiles, and how far these are themselves tested.
+conformance: $(VENV)/.ready
+	$(BIN)/virtionet-ipsec conformance device
+	$(BIN)/virtionet-ipsec conformance device --profile rfc-v1
+	@mkdir -p out
+	$(BIN)/virtionet-ipsec record pcaps/outbound/gateway.pcapng --sa pcaps/outbound/gateway.toml -o out/session.jsonl
+	$(BIN)/virtionet-ipsec conformance driver out/session.jsonl
+
+figures: $(VENV)/.ready
+	$(BIN)/python -m pytest -q -s tests/mutants/test_figures.py
+
+# What people install has the catalogue inside.
+wheel: $(VENV)/.ready
+	rm -rf out/wheel
+	$(BIN)/python -m build --quiet --wheel --outdir out/wheel
+	python3 -m venv out/wheel/venv
+	out/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check out/wheel/*.whl
+	cd out/wheel && venv/bin/virtionet-ipsec spec show D12 && venv/bin/virtionet-ipsec conformance device
 
 bench: $(VENV)/.ready
 	$(BIN)/virtionet-ipsec bench

@@ -10,18 +10,23 @@ The fixtures are in :mod:`.pytest_plugin`; everything here works without pytest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, SupportsBytes, TypeVar
 
+from .conformance.watching.monitor import OBLIGATIONS, Monitor, Violation
+from .device import Device
+from .device.exchanges import Listener
 from .device.packet_events import Dropped
-from .driver.in_process import InProcess
+from .driver.in_process import InProcess, profile_named
 from .driver.packet import RxPacket
 from .ipsec import Direction, Event, Mode, Protocol, Reason, SaParams, Tunnel, UdpEncap
 from .ipsec.algorithms import AEADS, AUTHS, CIPHERS
 from .replay.story import Story
 from .safile.toml_reader import MODES
+from .trace import Session
 from .wire.enums import Feature, HdrFlag, ResourceType
 from .wire.profile import Profile
 
@@ -76,8 +81,15 @@ class Pair(InProcess):
     packets.
     """
 
-    def __init__(self, profile: Profile | str = Profile.VIRTIO_1_4, features: int | None = None, **device: Any) -> None:
-        super().__init__(profile, features, **device)
+    def __init__(
+        self,
+        profile: Profile | str = Profile.VIRTIO_1_4,
+        features: int | None = None,
+        *,
+        watch: Callable[[Device], Listener] | None = None,
+        **device: Any,
+    ) -> None:
+        super().__init__(profile, features, watch=watch, **device)
         self.start()
         if self.negotiated >> Feature.IPSEC & 1:
             self.steer_ipsec((STEERED_PORT,))
@@ -150,6 +162,58 @@ class Pair(InProcess):
         finally:
             self.device.observer = before
             self.story, self.dropped = tuple(watch.lines), watch.dropped
+
+
+class DriverWarning(UserWarning):
+    """A driver does what a SHOULD advises against: there may be a reason."""
+
+
+class DriverMonitor:
+    """Holds every driver that it watches against the specification's statements on drivers.
+
+    ``device`` is a device to drive, watched from its first status write; it is
+    made when it is first asked for, with ``parameters`` of
+    :class:`virtionet_ipsec.device.Device`.  :meth:`watch` is for another.
+    ``strict`` counts a violated SHOULD as a violated MUST.
+    """
+
+    def __init__(self, profile: Profile | str = Profile.VIRTIO_1_4, *, strict: bool = False, **parameters: Any) -> None:
+        self._strict = strict
+        self._profile = profile_named(profile)
+        self._parameters = parameters
+        self._device: Device | None = None
+        self.monitors: list[Monitor] = []
+
+    @property
+    def device(self) -> Device:
+        if self._device is None:
+            self._device = Device(self._profile, **self._parameters)
+            self._device.on_exchange = self.watch(self._device)
+        return self._device
+
+    def watch(self, device: Device) -> Listener:
+        """Who is to be told of every exchange of ``device``: for its ``on_exchange``."""
+        monitor = Monitor(Session(device.profile, device.features, device.config))
+        self.monitors.append(monitor)
+        return monitor.observe
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What the drivers violated so far, by entry id."""
+        return [each for monitor in self.monitors for each in monitor.violations]
+
+    def check(self) -> None:
+        """Raise AssertionError with all violations, by id, or when nothing was watched; a SHOULD is a warning."""
+        __tracebackhide__ = True
+        if not any(monitor.exchanges for monitor in self.monitors):
+            raise AssertionError("the driver monitor saw nothing: drive driver_monitor.device, or use virtionet")
+        count = [each for each in self.violations if self._strict or set(each.levels) & set(OBLIGATIONS)]
+        for each in self.violations:
+            if each not in count:
+                warnings.warn(f"{'/'.join(each.levels)}: {each}", DriverWarning, stacklevel=2)
+        if count:
+            lines = [line for each in count for line in (f"  {each}", *(f"      {row}" for row in each.exchange))]
+            raise AssertionError("the driver violates the specification:\n" + "\n".join(lines))
 
 
 class _Watch(Story):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..input_error import InputError
-from ..wire.profile import Profile
+from .judging import conformance, record, spec
+from .options import DIRECTIONS, LOCAL_HELP, addresses, check_stdin, session_options
 
-DIRECTIONS = ("auto", "inbound", "outbound")
 FORMATS = ("toml", "esp_sa", "xfrm")
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,8 +19,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def app() -> None:
     """A reference model of a virtio-net device with inline IPsec.
 
-    Replay captures through it, explain single packets, convert SA files, measure.
+    Replay captures through it, explain single packets, judge a device or a driver
+    statement by statement, read the statements, convert SA files, measure.
     """
+
+
+for _command in (conformance, record, spec):
+    app.add_command(_command)
 
 
 def invoke(arguments: list[str], program: str) -> int:
@@ -59,67 +60,6 @@ class CommandLineError(InputError):
         return self._message
 
 
-LOCAL_HELP = (
-    "An address of the host that an `ip xfrm state` or esp_sa file is of: SAs that begin there are outbound, "
-    "those that end there inbound. May be given more than once."
-)
-
-
-def addresses(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Check IP addresses given on the command line."""
-    for text in value:
-        try:
-            ip_address(text)
-        except ValueError:
-            raise click.BadParameter(f"{text!r} is not an IPv4 or IPv6 address.", context, parameter) from None
-    return value
-
-
-def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What replay and explain have in common: the capture, the SAs and the device."""
-    options: list[Decorator] = [
-        click.argument("capture", metavar="CAPTURE"),
-        click.option(
-            "--sa",
-            metavar="FILE",
-            multiple=True,
-            required=True,
-            help="SA file: TOML, Wireshark's esp_sa table, or `ip xfrm state`. May be given more than once.",
-        ),
-        click.option(
-            "--direction",
-            type=click.Choice(DIRECTIONS),
-            default="auto",
-            show_default=True,
-            help="Which way packets go; auto: IPsec packets arrive, others leave through the SA that selects them.",
-        ),
-        click.option(
-            "--profile",
-            type=click.Choice([profile.value for profile in Profile]),
-            default=Profile.VIRTIO_1_4.value,
-            show_default=True,
-            help="Which text the device follows.",
-        ),
-        click.option("--local", metavar="ADDRESS", multiple=True, callback=addresses, help=LOCAL_HELP),
-        click.option("--seed", type=int, metavar="N", help="Seed for IVs, so that a run repeats bit for bit."),
-        click.option(
-            "--mtu",
-            type=click.IntRange(68, 65535),
-            default=65535,
-            show_default=True,
-            help="The device's MTU, in octets of IP packet.",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _check_stdin(options: dict[str, Any]) -> None:
-    if [options["capture"], *options["sa"]].count("-") > 1:
-        raise click.UsageError("Only one of CAPTURE and the SA files can be standard input.")
-
-
 @app.command()
 @session_options
 @click.option("--write", metavar="OUT.pcapng", help="Write what the driver received, or what went on the wire.")
@@ -128,7 +68,7 @@ def _check_stdin(options: dict[str, Any]) -> None:
 @click.option("--strict", is_flag=True, help="Exit with 1 when any packet failed.")
 def replay(**options: Any) -> int:
     """Send CAPTURE (pcap or pcapng; - is standard input) through the device, and tell what became of every packet."""
-    _check_stdin(options)
+    check_stdin(options)
     from .replay import replay_command
 
     return replay_command(**options)
@@ -141,7 +81,7 @@ def replay(**options: Any) -> int:
 )
 def explain(**options: Any) -> int:
     """Tell the story of one packet of CAPTURE: rule, SA, window, result, header."""
-    _check_stdin(options)
+    check_stdin(options)
     from .replay import explain_command
 
     return explain_command(**options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..device import Device
+from ..device.exchanges import Listener
 from ..input_error import printable
 from ..ipsec import Reason
 from ..replay.captured import Packet
@@ -31,11 +33,20 @@ Way = Literal["auto", "inbound", "outbound"]
 _EVERY = 2000  # packets between two updates of the progress bar
 
 
-def _session(
-    sa: Sequence[str], direction: Way, profile: str, local: Sequence[str], seed: int | None, mtu: int
+def make_session(
+    sa: Sequence[str],
+    direction: Way,
+    profile: str,
+    local: Sequence[str],
+    seed: int | None,
+    mtu: int,
+    watch: Callable[[Device], Listener] | None = None,
 ) -> Session:
+    """The session that the options ask for; says on standard error what may surprise."""
     options = Options(direction, Profile(profile), seed, mtu)
-    session = Session(load_all(sa, direction, local_addresses=local), options)
+    session = Session(load_all(sa, direction, local_addresses=local), options, watch)
+    if direction != "auto" and not session.entries:
+        print(f"virtionet-ipsec: note: no SA of {', '.join(map(printable, sa))} is {direction}", file=sys.stderr)
     for entry, other in never_chosen(session.entries):
         print(
             f"virtionet-ipsec: note: outbound SA {entry.origin} is never used: {other.origin} selects the same "
@@ -58,9 +69,9 @@ def replay_command(
     packets: str | None,
     strict: bool,
 ) -> int:
-    session = _session(sa, direction, profile, local, seed, mtu)
+    session = make_session(sa, direction, profile, local, seed, mtu)
     files = Files(write, report, packets)
-    done = replay(session, capture, files, _progress, sa_files=sa)
+    done = replay(session, capture, files, progress, sa_files=sa)
     # The tables make room for a file that goes to standard output.
     aside = any(is_stdout(path) for _, path in files.all())
     with suppress(BrokenPipeError):  # the exit status is the replay's, whoever reads of it
@@ -86,7 +97,7 @@ def explain_command(
     mtu: int,
     packet: int,
 ) -> int:
-    session = _session(sa, direction, profile, local, seed, mtu)
+    session = make_session(sa, direction, profile, local, seed, mtu)
     told = explain(session, capture, packet)
     outcome = told.outcome
     names = "|".join(session.driver.layout.flag_names(outcome.flags)) or "none"
@@ -102,7 +113,8 @@ def explain_command(
     return 0
 
 
-def _progress(packets: Iterable[Packet]) -> Iterator[Packet]:
+def progress(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """``packets``, with a bar on a terminal."""
     if not sys.stderr.isatty():
         yield from packets
         return
