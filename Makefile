@@ -28,7 +28,7 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The model before its own judges, in both profiles, and how far these are themselves tested.
+# The model before its own judges, in both profiles.
 conformance: $(VENV)/.ready
 	$(BIN)/virtionet-ipsec conformance device
 	$(BIN)/virtionet-ipsec conformance device --profile rfc-v1
@@ -36,6 +36,7 @@ conformance: $(VENV)/.ready
 	$(BIN)/virtionet-ipsec record pcaps/outbound/gateway.pcapng --sa pcaps/outbound/gateway.toml -o out/session.jsonl
 	$(BIN)/virtionet-ipsec conformance driver out/session.jsonl
 
+# How far the judges are themselves tested.
 figures: $(VENV)/.ready
 	$(BIN)/python -m pytest -q -s tests/mutants/test_figures.py
 

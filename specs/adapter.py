@@ -32,8 +32,8 @@ class Adapter:
     def admin(self, readable, writable_len):  # one command: device-readable octets in, what the device wrote out (2.13)
         return self.dut.admin(readable, writable_len)
 
-    def transmit(self, buffer):  # a transmitq1 buffer: virtio_net_hdr and frame in, a list of wire frames out (5.1.9.2)
-        return self.dut.transmit(buffer)
+    def transmit(self, buffer, queue=0):  # virtio_net_hdr and frame in, a list of wire frames out; transmitq1 is 0
+        return self.dut.transmit(buffer, queue)
 
     def receive(self, frame):  # a frame from the wire in; receive queue (receiveq1 is 0) and used buffers out, or None
         self.dut.receive_buffer_size = self.receive_buffer_size

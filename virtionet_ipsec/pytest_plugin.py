@@ -1,10 +1,12 @@
 """The pytest plugin: fixtures for a negotiated device and driver, for an SA pair, and for judging a driver.
 
-Both take parameters from a marker of their own name::
+Markers of their names have parameters for them; ``virtionet``'s are those of
+the device, and so of ``driver_monitor`` as well::
 
     @pytest.mark.virtionet(profile="rfc-v1", mtu=1280)
     @pytest.mark.sa_pair(mode="esp-transport", cipher="aes-cbc", auth="hmac-sha256")
-    def test_it(virtionet, sa_pair): ...
+    @pytest.mark.driver_monitor(strict=True)
+    def test_it(virtionet, sa_pair, driver_monitor): ...
 
 A test that fails with the ``virtionet`` fixture has the last packet's story in its report.
 """
@@ -41,6 +43,11 @@ def pytest_runtest_makereport(
         told = numbered(story)
         if call.excinfo is None or told not in str(call.excinfo.value):
             report.sections.append(("virtionet: the last packet's story", told))
+    monitor = getattr(item, "funcargs", {}).get("driver_monitor")
+    if report.when == "call" and report.failed and monitor is not None:
+        violations = "\n".join(map(str, monitor.untold()))
+        if violations:
+            report.sections.append(("driver_monitor: what the driver violated", violations))
     return report
 
 
@@ -60,22 +67,46 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     result = yield
     monitor = cast("DriverMonitor | None", pyfuncitem.funcargs.get("driver_monitor"))
     if monitor is not None:
-        monitor.check()
+        _check(monitor)
     return result
 
 
 @pytest.fixture
-def driver_monitor(request: pytest.FixtureRequest) -> DriverMonitor:
+def driver_monitor(request: pytest.FixtureRequest) -> Generator[DriverMonitor, None, None]:
     """Judges the driver: :class:`virtionet_ipsec.testing.DriverMonitor`.
 
     It watches ``driver_monitor.device``, and the driver of ``virtionet`` where
-    the test has that too.
+    the test has that too.  What comes after the test's own code, such as
+    another fixture's end, is judged when this one ends.
     """
     from .testing import DriverMonitor
 
     parameters = _from_marker(request, "virtionet")
     parameters.pop("features", None)  # the mask of what Pair's driver accepts
-    return DriverMonitor(**_from_marker(request, "driver_monitor"), **parameters)
+    monitor = DriverMonitor(strict=_strict(request), **parameters)
+    yield monitor
+    _check(monitor)
+
+
+def _check(monitor: DriverMonitor) -> None:
+    """Fail with what was violated since the last time."""
+    violated = ""
+    try:
+        monitor.check()
+    except AssertionError as found:
+        violated = str(found)
+    if violated:  # here, so that there is no exception behind it to be shown
+        pytest.fail(violated, pytrace=False)
+
+
+def _strict(request: pytest.FixtureRequest) -> bool:
+    """The one parameter of the marker ``driver_monitor``."""
+    marker = request.node.get_closest_marker("driver_monitor")
+    if marker is None:
+        return False
+    if marker.args or marker.kwargs.keys() - {"strict"}:
+        raise pytest.UsageError("the marker driver_monitor has one parameter: driver_monitor(strict=True)")
+    return bool(marker.kwargs.get("strict", False))
 
 
 @pytest.fixture

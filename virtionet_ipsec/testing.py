@@ -183,6 +183,8 @@ class DriverMonitor:
         self._parameters = parameters
         self._device: Device | None = None
         self.monitors: list[Monitor] = []
+        self._told: list[Violation] = []
+        self._checked = False
 
     @property
     def device(self) -> Device:
@@ -199,21 +201,34 @@ class DriverMonitor:
 
     @property
     def violations(self) -> list[Violation]:
-        """What the drivers violated so far, by entry id."""
+        """What the drivers violated so far, in the order in which it happened."""
         return [each for monitor in self.monitors for each in monitor.violations]
 
+    def untold(self) -> list[Violation]:
+        """The violations since this or :meth:`check` was called last."""
+        self._checked = True
+        new = [each for each in self.violations if each not in self._told]
+        self._told += new
+        return new
+
     def check(self) -> None:
-        """Raise AssertionError with all violations, by id, or when nothing was watched; a SHOULD is a warning."""
+        """Raise AssertionError with the violations since the last call, by id, or when nothing was watched.
+
+        A violated SHOULD is a warning, unless ``strict``.
+        """
         __tracebackhide__ = True
-        if not any(monitor.exchanges for monitor in self.monitors):
+        if not self._checked and not any(monitor.exchanges for monitor in self.monitors):
+            self._checked = True
             raise AssertionError("the driver monitor saw nothing: drive driver_monitor.device, or use virtionet")
-        count = [each for each in self.violations if self._strict or set(each.levels) & set(OBLIGATIONS)]
-        for each in self.violations:
+        new = self.untold()
+        count = [each for each in new if self._strict or set(each.levels) & set(OBLIGATIONS)]
+        for each in new:
             if each not in count:
                 warnings.warn(f"{'/'.join(each.levels)}: {each}", DriverWarning, stacklevel=2)
         if count:
             lines = [line for each in count for line in (f"  {each}", *(f"      {row}" for row in each.exchange))]
-            raise AssertionError("the driver violates the specification:\n" + "\n".join(lines))
+            ids = sorted({entry for each in count for entry in each.entries})
+            raise AssertionError(f"the driver violates {', '.join(ids)}:\n" + "\n".join(lines))
 
 
 class _Watch(Story):

@@ -53,17 +53,32 @@ def test_keys_are_not_shown(profile: Profile, opcode: Opcode) -> None:
     )
     for cut in (len(data), 120, 100):
         exchange = Commanded(head + data[:cut], 4096, bytes(8) + data[:cut])
-        shown = octets_of(decoded([exchange], profile, Device(profile).features))
+        shown = octets_of(decoded([exchange], profile, Device(profile).features, own=True))
         for key in (CIPHER_KEY, AUTH_KEY, SALT):
             for part in (key[:4], key[-4:]):
                 assert part.hex() not in shown
         assert "**" in shown
 
 
-def test_a_session_shows_no_key() -> None:
-    device, exchanges = told(Profile.VIRTIO_1_4)
-    shown = octets_of(decoded(exchanges, Profile.VIRTIO_1_4, device.features))
-    assert [key for key in (CIPHER_KEY, AUTH_KEY, SALT) if key.hex() in shown] == []
+@pytest.mark.parametrize("profile", Profile)
+def test_a_session_shows_no_key(profile: Profile) -> None:
+    device, exchanges = told(profile)
+    for own in (True, False):
+        shown = octets_of(decoded(exchanges, profile, device.features, own=own))
+        assert [key for key in (CIPHER_KEY, AUTH_KEY, SALT) if key.hex() in shown] == []
+    assert [key for key in (CIPHER_KEY, AUTH_KEY, SALT) if str(key)[2:-1] in repr(exchanges)] == []
+
+
+@given(opcode=st.integers(0, 0x100), kind=st.integers(0x1FF, 0x206), cut=st.integers(0, 60), more=st.binary(max_size=9))
+def test_keys_of_others_are_not_shown_wherever_they_are(opcode: int, kind: int, cut: int, more: bytes) -> None:
+    """A wrong driver may put them behind any opcode and type, and at any place."""
+    data = sa_object(sas()[2], 3, Profile.VIRTIO_1_4)
+    head = build(AdminCmdHdr, opcode=opcode) + build(ResourceObjCreateData, hdr={"type": kind, "id": 3})
+    for readable in (head + more + data + data, head[:24] + data, head + data[cut:], data, head[: 24 + cut] + data):
+        exchange = Commanded(readable, 4096, bytes(8))
+        shown = octets_of(decoded([exchange], Profile.VIRTIO_1_4, 0))
+        for key in (CIPHER_KEY, AUTH_KEY):
+            assert not any(key[at : at + 4].hex() in shown for at in range(len(key) - 3))
 
 
 @given(octets=st.binary(max_size=60))

@@ -10,6 +10,7 @@ import pytest
 from virtionet_ipsec.conformance.driving import frames
 from virtionet_ipsec.conformance.verdict import Verdict
 from virtionet_ipsec.conformance.watching.monitor import Monitor
+from virtionet_ipsec.conformance.watching.object_index import ObjectIndex
 from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.exchanges import (
     Arrived,
@@ -22,7 +23,7 @@ from virtionet_ipsec.device.exchanges import (
     Transmitted,
 )
 from virtionet_ipsec.trace import Session
-from virtionet_ipsec.wire.enums import Feature, Opcode, Status
+from virtionet_ipsec.wire.enums import CapId, Feature, Opcode, ResourceType, Status
 from virtionet_ipsec.wire.profile import Profile
 
 OFFERED = Device().features
@@ -91,15 +92,98 @@ def test_a_report_from_before_a_reset() -> None:
 
 
 def test_eagain_takes_its_time() -> None:
-    """Other commands may come first, but not for ever; and a driver may give up after it tried again."""
+    """Other commands may come first, but not for ever; and a driver that tried again may have to once more."""
     offered = MINIMAL | 1 << Feature.ADMIN_VQ
     words = struct.pack("<Q", 0b11)
     start = (*up_with(offered), command(Opcode.LIST_QUERY, result=words), command(Opcode.LIST_USE, words))
     busy, other = command(Opcode.LIST_USE, words, status=11), command(Opcode.LIST_QUERY, result=words)
     entry = "avq.drv.retries-eagain"
     assert verdict(told(*start, busy, *[other] * 8, offered=offered), entry) is Verdict.NOT_APPLICABLE
-    assert verdict(told(*start, busy, *[other] * 8, busy, *[other] * 30, offered=offered), entry) is Verdict.PASS
+    done = command(Opcode.LIST_USE, words)
+    assert verdict(told(*start, busy, *[other] * 8, done, *[other] * 30, offered=offered), entry) is Verdict.PASS
     assert verdict(told(*start, busy, *[other] * 30, offered=offered), entry) is Verdict.FAIL
+    assert verdict(told(*start, busy, busy, *[other] * 8, done, offered=offered), entry) is Verdict.PASS
+    assert rules(told(*start, busy, busy, *[other] * 9, offered=offered)) == ["driver.avq.retries-eagain"]
+
+
+def test_eagain_as_patience_with_another_runs_out() -> None:
+    """The command that shows the first one forgotten is itself to be tried again."""
+    offered = MINIMAL | 1 << Feature.ADMIN_VQ
+    words = struct.pack("<Q", 0b11)
+    start = (*up_with(offered), command(Opcode.LIST_QUERY, result=words), command(Opcode.LIST_USE, words))
+    busy, other = command(Opcode.LIST_USE, words, status=11), command(Opcode.LIST_QUERY, result=words)
+    busy_other = command(Opcode.LIST_QUERY, status=11)
+    once = (*start, busy, *[other] * 8, busy_other)
+    assert rules(told(*once, offered=offered)) == ["driver.avq.retries-eagain"]
+    assert rules(told(*once, *[start[-1]] * 9, offered=offered)) == ["driver.avq.retries-eagain"] * 2
+
+
+def test_list_query_that_the_list_leaves_out() -> None:
+    """A driver may block it (2.12.1); LIST_USE it may send any number of times."""
+    offered = MINIMAL | 1 << Feature.ADMIN_VQ
+    query, use = command(Opcode.LIST_QUERY, result=struct.pack("<Q", 3)), command(Opcode.LIST_USE, bytes(8))
+    refused = command(Opcode.LIST_USE, bytes(8), status=22)
+    up = up_with(offered)
+    assert rules(told(*up, query, refused, query, use, use, *up, query, offered=offered)) == []
+    assert rules(told(*up, query, use, query, offered=offered)) == ["driver.admin.listed-commands"]
+
+
+def create(kind: int, number: int, data: bytes, status: int = 0, opcode: int = Opcode.RESOURCE_OBJ_CREATE) -> Commanded:
+    return command(opcode, struct.pack("<HHI8x", kind, 0, number) + data, status)
+
+
+def test_an_spi_that_two_objects_have() -> None:
+    """What the device refused none has; the outbound ones may (D20)."""
+    rule = "driver.ipsec.duplicate-spi"
+    one, two = (struct.pack("<BB2xII", 2, 2, 0, spi).ljust(196, b"\0") for spi in (0x100, 0x200))
+    inbound, outbound = ResourceType.IPSEC_INB_SA, ResourceType.IPSEC_OUTB_SA
+    first, modify = create(inbound, 1, one), Opcode.RESOURCE_OBJ_MODIFY
+    assert rule not in rules(told(*UP, first, create(inbound, 2, one, 22), create(inbound, 2, two), first))
+    assert rule not in rules(told(*UP, create(outbound, 1, one), create(outbound, 2, one), first))
+    assert rule in rules(told(*UP, first, create(inbound, 2, one)))
+    again = (first, create(inbound, 2, two))
+    assert rule in rules(told(*UP, *again, create(inbound, 2, one, opcode=modify)))
+    assert rule not in rules(told(*UP, *again, create(inbound, 2, one, 22, modify), create(inbound, 1, one, 0, modify)))
+
+
+def test_a_priority_that_two_rules_have() -> None:
+    one, two = (struct.pack("<IIBBBxHxx", 1, 1, priority, 0, 3, 0) for priority in (1, 2))
+    kind, modify = ResourceType.FF_RULE, Opcode.RESOURCE_OBJ_MODIFY
+    start = (*UP, create(ResourceType.FF_CLASSIFIER, 1, bytes(8)), create(kind, 1, one))
+    same, overlap = "driver.ff.same-priority", "driver.ff.overlap-priority"
+    assert not {same, overlap} & set(rules(told(*start, create(kind, 2, one, 22), create(kind, 2, two))))
+    assert {same, overlap} <= set(rules(told(*start, create(kind, 2, one))))
+    assert overlap in rules(told(*start, create(kind, 2, two), create(kind, 2, one, opcode=modify)))
+
+
+def test_an_index_of_many_objects_that_are_gone() -> None:
+    """The first few that are left are found without a look at the places of the others."""
+    index, octets = ObjectIndex(), struct.pack("<IIB", 1, 1, 3)
+    for number in range(1000):
+        index.add(ResourceType.FF_RULE, number, octets)
+    for number in (*range(998), 999):
+        index.remove(ResourceType.FF_RULE, number, octets)
+    for ids in (index.rules_of_group(1), index.rules_of_classifier(1), index.rules_with_priority(1, 3)):
+        assert (list(ids), len(ids), 998 in ids, 999 in ids) == ([998], 1, True, False)
+    assert index.counts[ResourceType.FF_RULE] == 1
+    index.remove(ResourceType.FF_RULE, 998, octets)
+    assert not index.rules_of_group(1)
+
+
+@pytest.mark.parametrize(("at", "disabled"), [(None, True), (0, False), (16, False), (17, False), (18, True)])
+def test_a_resource_capability_that_is_disabled(at: int | None, disabled: bool) -> None:
+    """With every number zero, last_rule_priority among them (D36): both rules that ask read it so."""
+    data = bytes(1 if octet == at else 0 for octet in range(20))
+    caps = [
+        (CapId.FF_RESOURCE_CAP, data),
+        (CapId.FF_SELECTOR_CAP, b"\1".ljust(16, b"\0")),
+        (CapId.FF_ACTION_CAP, b"\1"),
+    ]
+    sets = [command(Opcode.DRIVER_CAP_SET, struct.pack("<H6x", cap) + octets) for cap, octets in caps]
+    group = create(ResourceType.FF_GROUP, 0, bytes(2))
+    found = rules(told(*UP, *sets, group))
+    assert ("driver.ff.capabilities-enabled" in found) is disabled
+    assert ("driver.caps.disable-busy" in rules(told(*UP, *sets, group, sets[0]))) is disabled
 
 
 @pytest.mark.parametrize("tags", [0, 1, 2])
@@ -123,6 +207,7 @@ def test_frames_in_frames() -> None:
 def test_a_frame_that_says_nothing(frame: bytes) -> None:
     monitor = told(*UP, Transmitted(0, bytes(12) + frame, ()))
     assert verdict(monitor, "rxbuf.drv.header-12") is Verdict.NOT_APPLICABLE
+    assert verdict(monitor, "tx.drv.header-size") is Verdict.NOT_APPLICABLE
 
 
 def test_buffers_of_another_session() -> None:

@@ -7,9 +7,10 @@ from itertools import product
 import pytest
 
 from virtionet_ipsec.conformance.catalogue import catalogue
-from virtionet_ipsec.conformance.check import check
+from virtionet_ipsec.conformance.check import Check, check, checks
+from virtionet_ipsec.conformance.decode import decoded
 from virtionet_ipsec.conformance.driving.rig import Rig, mask
-from virtionet_ipsec.conformance.judge_device import judge_device
+from virtionet_ipsec.conformance.judge_device import judge_device, run_check
 from virtionet_ipsec.conformance.verdict import Failed, NotApplicable, Outcome, Verdict, result
 from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.negotiation import default_features
@@ -17,7 +18,7 @@ from virtionet_ipsec.wire.enums import Feature, Opcode, Status
 from virtionet_ipsec.wire.profile import Profile
 
 ENTRY = next(entry for entry in catalogue() if entry.checks)
-BARE = next(entry for entry in catalogue() if not entry.checks)
+BARE = next(entry for entry in catalogue() if not entry.checks and not entry.about)
 
 
 @pytest.mark.parametrize("came_to", [*product(Verdict, repeat=1), *product(Verdict, repeat=2)], ids=str)
@@ -33,6 +34,12 @@ def test_an_entry_without_checks() -> None:
     assert made.verdict is Verdict.NOT_OBSERVABLE and made.why == BARE.unobservable
 
 
+def test_an_entry_about_another_device() -> None:
+    entry = next(entry for entry in catalogue() if entry.about)
+    made = result(entry, [])
+    assert (made.verdict, made.why) == (Verdict.NOT_APPLICABLE, "it is about the crypto device")
+
+
 def test_two_checks_of_one_name() -> None:
     def invalid_group(rig: Rig) -> None: ...
 
@@ -40,6 +47,37 @@ def test_two_checks_of_one_name() -> None:
     judge_device(Device, Profile.VIRTIO_1_4, "", only={"admin.invalid-group"})
     with pytest.raises(ValueError, match=r"there are two checks admin\.invalid-group"):
         check(invalid_group)
+
+
+def test_a_mistake_of_a_check_is_no_device_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is judged by a check that breaks down."""
+
+    def broken(rig: Rig) -> None:
+        rig.negotiate()
+        raise KeyError("a slip")
+
+    monkeypatch.setitem(checks(), "admin.invalid-group", Check("admin.invalid-group", "", broken))
+    outcome = run_check("admin.invalid-group", Device, Profile.VIRTIO_1_4)
+    assert outcome.verdict is Verdict.NOT_OBSERVABLE
+    assert outcome.why == "the check broke down, please report it (KeyError: 'a slip')"
+
+
+def test_a_failure_is_decoded_with_the_negotiated_header() -> None:
+    """Without IPSEC the header has 12 octets, and what is behind them is the frame."""
+
+    class Twice(Device):
+        def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
+            return super().transmit(buffer, queue) * 2
+
+    def sends(rig: Rig) -> None:
+        rig.negotiate(without=[Feature.IPSEC, Feature.OUT_NET_HEADER])
+        rig.sent(rig.header() + bytes(14) + b"payload")
+
+    rig = Rig(Twice(), Profile.VIRTIO_1_4)
+    with pytest.raises(Failed):
+        sends(rig)
+    (line, *_) = decoded(rig.steps, Profile.VIRTIO_1_4, rig.port.features, last=1)
+    assert line.startswith(f"transmit queue 0: virtio_net_hdr {bytes(12).hex(' ', -4)} (flags=none), 00000000")
 
 
 def test_without_what_is_needed_nothing_applies() -> None:

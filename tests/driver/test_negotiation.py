@@ -186,7 +186,6 @@ def test_a_device_that_offers_less() -> None:
     assert sorted(driver.device.flow_table.groups.values()) == [1, 2, 3, 4]
     driver.create_sa(INBOUND)
     for changed, words in [
-        ({}, "id 2 is not below the driver's limit of 2"),
         ({"mode": Mode.TRANSPORT}, "mode ESP_TRANSPORT is not in the driver's IPSEC_SA_CAP"),
         ({"replay_window": 64}, "replay_win_sz 64 is more than max_replay_win_sz 32"),
         ({"esn": True}, "option ESN is not in the capability of ESP_TUNNEL"),
@@ -194,9 +193,11 @@ def test_a_device_that_offers_less() -> None:
         ({"aead": "aes-ccm", "salt": b"sal"}, "cipher_algo CCM is not in aead_algo of the capability"),
     ]:
         with pytest.raises(AdminError) as caught:
-            driver.create_sa(replace(INBOUND, spi=9, **changed), 0 if changed else None)
+            driver.create_sa(replace(INBOUND, spi=9, **changed))
         assert words in str(caught.value)
-    driver.create_sa(replace(INBOUND, spi=9, replay_window=32), 0)
+    assert driver.create_sa(replace(INBOUND, spi=9, replay_window=32)) == 0
+    with pytest.raises(AdminError, match="id 2 is not below the driver's limit of 2"):
+        driver.create_sa(replace(INBOUND, spi=10))
 
 
 def test_a_device_without_a_flow_filter() -> None:
@@ -215,3 +216,10 @@ def test_where_there_is_room_for_one_its_id_is_0() -> None:
     driver = Driver(device).start()
     assert driver.create_sa(INBOUND) == 0
     assert driver.create_group(1) == 0
+
+
+def test_all_ids_below_the_limit_are_used() -> None:
+    """Six rules steer IPsec, which takes the ids 0 to 5 of six; 0 comes last."""
+    driver = Driver(Device(limits=Limits(inb_sa=3, groups=6, classifiers=4, rules=6, rules_per_group=6))).start()
+    driver.steer_ipsec()
+    assert [driver.create_sa(replace(INBOUND, spi=spi)) for spi in (1000, 1001, 1002)] == [1, 2, 0]

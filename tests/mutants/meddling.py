@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from virtionet_ipsec.device.exchanges import Commanded
 from virtionet_ipsec.driver.errors import DriverError
+from virtionet_ipsec.wire.admin import AdminCmdResult
+from virtionet_ipsec.wire.codec import build
 from virtionet_ipsec.wire.profile import Profile
 
 from .segmenting import Segmenting
@@ -23,6 +26,20 @@ class Meddling:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.device, name, value)
+
+
+class Answering(Meddling):
+    """A device that answers one command with the status in ``says``, when that is set, and does nothing else."""
+
+    def admin(self, readable: bytes, writable_len: int = 1 << 16) -> bytes:
+        says = getattr(self.device, "says", None)
+        if says is None:
+            written: bytes = self.device.admin(readable, writable_len)
+            return written
+        self.device.says = None
+        written = build(AdminCmdResult, status=says)
+        self.device.on_exchange(Commanded(readable, writable_len, written))
+        return written
 
 
 def accepting(*, more: int = 0, less: int = 0) -> type[Meddling]:

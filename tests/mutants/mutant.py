@@ -24,6 +24,12 @@ class Mutant:
     profile: Profile
     how: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def right(self) -> type[Any]:
+        """What the mutant is held beside: the ``right`` of its kind, :class:`Device` where it says none."""
+        right: type[Any] = getattr(self.kind, "right", Device)
+        return right
+
     def __str__(self) -> str:
         return f"{self.entry}-{self.kind.__name__}"
 
@@ -35,7 +41,8 @@ DRIVERS: list[Mutant] = []
 def breaks(*entries: str, profile: Profile = Profile.VIRTIO_1_4, **how: Any) -> Callable[[Kind], Kind]:
     """Mark a subclass of :class:`Device`, made as ``kind(profile, **how)``, as breaking these entries.
 
-    The right device that it is held beside is ``Device(profile, **how)``.
+    The right device that it is held beside is made so, too: its ``right``,
+    :class:`Device` unless it says otherwise.
     """
 
     def enter(kind: Kind) -> Kind:

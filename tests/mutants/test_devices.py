@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from virtionet_ipsec.conformance.verdict import Verdict
-from virtionet_ipsec.device import Device
 
 from . import devices  # noqa: F401 (enters them)
 from .judged import of_device
@@ -14,7 +13,7 @@ from .mutant import DEVICES, Mutant
 
 @pytest.mark.parametrize("mutant", DEVICES, ids=str)
 def test_caught(mutant: Mutant) -> None:
-    right, wrong = of_device(mutant, Device), of_device(mutant, mutant.kind)
+    right, wrong = of_device(mutant, mutant.right), of_device(mutant, mutant.kind)
     assert right.verdict is Verdict.PASS, right
     assert wrong.verdict is Verdict.FAIL, wrong
     (failed, *_) = [outcome for outcome in wrong.outcomes if outcome.verdict is Verdict.FAIL]

@@ -15,7 +15,7 @@ from .session import ReferenceDriver, watched_session
 
 @pytest.mark.parametrize("mutant", DRIVERS, ids=str)
 def test_caught(mutant: Mutant) -> None:
-    right, violations = of_driver(mutant, mutant.kind.right)
+    right, violations = of_driver(mutant, mutant.right)
     wrong, _ = of_driver(mutant, mutant.kind)
     assert violations == []
     assert right.verdict is Verdict.PASS, right

@@ -14,7 +14,12 @@ def test_there_and_back(numbers: set[int]) -> None:
     assert all(word < 1 << 64 for word in words)
     assert sum(word.bit_count() for word in words) == len(numbers)
     assert all(words[number // 64] & 1 << number % 64 for number in numbers)
-    assert bitmap_numbers(words) == numbers
+    octets = b"".join(word.to_bytes(8, "little") for word in words)
+    assert bitmap_numbers(octets) == numbers == bitmap_numbers(octets + bytes(99))
+
+
+def test_more_than_16_bits_can_say_is_ignored() -> None:
+    assert bitmap_numbers(bytes(8191) + b"\x80" + b"\xff" * 1_000_000) == {0xFFFF}
 
 
 def test_capability_ids() -> None:

@@ -7,7 +7,12 @@ import re
 import pytest
 
 from virtionet_ipsec.wire import Feature
-from virtionet_ipsec.wire.features import FEATURE_REQUIREMENTS, feature_name, missing_requirements
+from virtionet_ipsec.wire.features import (
+    FEATURE_REQUIREMENTS,
+    feature_name,
+    missing_requirements,
+    unmet_requirements,
+)
 
 SECTION = """
 GUEST_TSO4 Requires GUEST_CSUM.
@@ -87,6 +92,11 @@ def bits(*features: Feature) -> int:
 )
 def test_missing(features: tuple[Feature, ...], missing: list[str]) -> None:
     assert missing_requirements(bits(*features)) == missing
+
+
+def test_what_is_missing_as_features() -> None:
+    features = bits(Feature.HOST_ECN, Feature.HOST_TSO6)
+    assert unmet_requirements(features) == [(Feature.HOST_TSO6, (Feature.CSUM,))]
 
 
 def test_everything_together_is_fine() -> None:

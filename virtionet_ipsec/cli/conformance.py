@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from ..conformance.catalogue import Entry, catalogue
 from ..conformance.judge_device import judge_device
-from ..conformance.rendering import as_html, as_json, as_junit, by_section, failure_lines
+from ..conformance.rendering import as_html, as_json, as_junit, by_section, failure_lines, shortened
 from ..conformance.rerun import Difference, Rerun
 from ..conformance.target import find_target, model_like
 from ..conformance.verdict import Report, Verdict
 from ..conformance.watching.monitor import judge_driver
 from ..input_error import InputError, printable
 from ..replay.outputs import Outputs, is_stdout, put
+from ..replay.run import check_paths
 from ..trace import read_session
 from ..wire.profile import Profile
 from .console import PlainConsole
@@ -41,15 +44,20 @@ def device_command(
     html: str | None,
 ) -> int:
     if trace is not None:
-        if only or every or junit or html:
-            raise click.UsageError("--trace goes with --target and --json alone.")
+        told = click.get_current_context().get_parameter_source("profile")
+        if only or every or junit or html or told is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--trace goes with --target and --json alone; it has its own profile.")
         return _rerun(target, trace, as_json)
     text = Profile(profile)
     make = find_target(target, text)
-    _check_only(only, catalogue().entries("device", text))
-    with _Bar(sum(1 for _ in catalogue().entries("device", text))) as tell:
-        report = judge_device(make, text, target, only=only, progress=tell)
-    return _tell(report, every, as_json, junit, html)
+    entries = catalogue().entries("device", text)
+    _check_only(only, entries)
+
+    def judge() -> Report:
+        with _Bar(len(entries)) as tell:
+            return judge_device(make, text, target, only=only, progress=tell)
+
+    return _tell(judge, (), every, as_json, junit, html)
 
 
 def driver_command(
@@ -57,7 +65,7 @@ def driver_command(
 ) -> int:
     session, exchanges = read_session(trace)
     _check_only(only, catalogue().entries("driver", session.profile))
-    return _tell(judge_driver(session, exchanges, trace, only=only), every, as_json, junit, html)
+    return _tell(lambda: judge_driver(session, exchanges, trace, only=only), (trace,), every, as_json, junit, html)
 
 
 def _check_only(only: Sequence[str], entries: Sequence[Entry]) -> None:
@@ -70,19 +78,37 @@ def _check_only(only: Sequence[str], entries: Sequence[Entry]) -> None:
             raise InputError(f"--only {name}", "is no entry and no check of this judgement", hint)
 
 
-def _tell(report: Report, every: bool, json_wanted: bool, junit: str | None, html: str | None) -> int:
-    """Print ``report`` and write it to files; gives the exit status."""
+def _tell(
+    judge: Callable[[], Report],
+    inputs: Sequence[str],
+    every: bool,
+    json_wanted: bool,
+    junit: str | None,
+    html: str | None,
+) -> int:
+    """Judge, print and write to files, which no input may be; gives the exit status."""
+    wanted = [
+        (flag, name, render)
+        for flag, name, render in (("--junit", junit, as_junit), ("--html", html, as_html))
+        if name is not None
+    ]
+    aside = any(is_stdout(name) for _, name, _ in wanted)
+    if aside and json_wanted:
+        raise click.UsageError("Only one of --json, --junit - and --html - can go to standard output.")
+    check_paths("-", inputs, [(flag, name) for flag, name, _ in wanted])
     with Outputs() as outputs:
-        for name, render in ((junit, as_junit), (html, as_html)):
-            if name is not None:
-                put(outputs.open(name, "w"), render(report), name)
+        files = [(outputs.open(name, "w"), name, render) for _, name, render in wanted]
+        report = judge()
+        for file, name, render in files:
+            put(file, render(report), name)
         outputs.keep()
-    if json_wanted:
-        print(json.dumps(as_json(report), indent=2))
-    else:
-        # The tables make room for a file that goes to standard output.
-        aside = any(name is not None and is_stdout(name) for name in (junit, html))
-        _print(PlainConsole(stderr=aside), report, every)
+    with suppress(BrokenPipeError):  # the exit status is the verdict, whoever reads of it
+        if json_wanted:
+            print(json.dumps(as_json(report), indent=2))
+        else:
+            # The tables make room for a file that goes to standard output.
+            _print(PlainConsole(stderr=aside), report, every)
+        sys.stdout.flush()
     return 1 if report.failures else 0
 
 
@@ -124,6 +150,13 @@ def _rerun(target: str, trace: str, json_wanted: bool) -> int:
     rerun = Rerun(session)
     device = model_like(session) if target == "model" else find_target(target, session.profile)()
     found = list(rerun.differences(exchanges, device))
+    with suppress(BrokenPipeError):
+        _print_rerun(trace, rerun, found, json_wanted)
+        sys.stdout.flush()
+    return 1 if found else 0
+
+
+def _print_rerun(trace: str, rerun: Rerun, found: Sequence[Difference], json_wanted: bool) -> None:
     if json_wanted:
         summary = {"exchanges": rerun.exchanges, "differences": len(found)}
         print(json.dumps({"summary": summary, "differences": [asdict(each) for each in found]}, indent=2))
@@ -131,14 +164,13 @@ def _rerun(target: str, trace: str, json_wanted: bool) -> int:
         for each in found:
             _print_difference(each)
         print(f"{printable(trace)}: {rerun.exchanges} exchanges carried out, {len(found)} differ")
-    return 1 if found else 0
 
 
 def _print_difference(each: Difference) -> None:
     print(f"exchange {each.number}: {each.what}")
     for title, lines in (("recorded", each.recorded), ("now", each.got)):
         for line in lines:
-            print(f"  {title:8} {printable(line)}")
+            print(f"  {title:8} {shortened(printable(line))}")
 
 
 class _Bar:

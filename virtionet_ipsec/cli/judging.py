@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from ..conformance.catalogue import LEVELS
 from .options import check_stdin, profile_option, session_options, stacked
 
-_LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -19,7 +19,7 @@ def spec() -> None:
 
 @spec.command("list")
 @click.option("--role", type=click.Choice(["device", "driver"]), help="Only statements on this side.")
-@click.option("--level", type=click.Choice(_LEVELS, case_sensitive=False), help="Only statements of this level.")
+@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="Only statements of this level.")
 @click.option("--section", metavar="NUMBER", help="Only this section and those under it, such as 5.1.9 or 'RFC 4303'.")
 @_as_json
 def list_(**options: Any) -> int:
@@ -33,7 +33,7 @@ def list_(**options: Any) -> int:
 @click.argument("name", metavar="ID")
 @_as_json
 def show(**options: Any) -> int:
-    """Show a statement (ipsec.dev.eexist), a decision (D12) or a check (ipsec.eexist), whole."""
+    """Show a statement (ipsec.dev.create-existing-id), a decision (D12) or a check (admin.invalid-group) whole."""
     from .spec import show_command
 
     return show_command(**options)

@@ -46,6 +46,8 @@ def record_command(
         for packet in progress(source):
             session.process(packet.data, packet.linktype)
         outputs.keep()
+        if source.truncated:
+            print(f"virtionet-ipsec: note: the capture is truncated: {source.truncated}", file=sys.stderr)
     said = f"{printable(output)}: {exchanges} exchanges; it holds the keys of the SAs"
     print(said, file=sys.stderr if is_stdout(output) else sys.stdout)
     return 0

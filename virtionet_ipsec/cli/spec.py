@@ -15,6 +15,13 @@ from ..conformance.watching.rule import rules
 from ..input_error import InputError
 from .console import PlainConsole
 
+# What a sentence of a specification has besides what it is about.
+_SMALL = frozenset(
+    """a all an and any are as at be been by can device does driver each either for from has have if in is it its may
+    more must no not of on one only or other own same shall should so such than that the then there these they this
+    those to was when where which while with""".split()  # noqa: SIM905 (a list of strings is no easier to read)
+)
+
 
 def list_command(role: str | None, level: str | None, section: str | None, as_json: bool) -> int:
     found = [
@@ -25,31 +32,35 @@ def list_command(role: str | None, level: str | None, section: str | None, as_js
         and (section is None or _within(entry, section))
     ]
     _print(found, [], as_json)
-    return 0
+    return 0 if found else 1
 
 
 def _within(entry: Entry, section: str) -> bool:
-    """Whether the entry is of ``section``, of one under it, or of the document of that name."""
-    numbers = (entry.section, f"{entry.document} {entry.section}", entry.document)
-    return any(number == section or number.startswith((f"{section}.", f"{section} ")) for number in numbers)
+    """Whether the entry is of ``section`` of virtio 1.4 or one under it, or of the document (and section) so called."""
+    place = f"{entry.document} {entry.section}"
+    return any(f"{place}.".startswith((f"{name}.", f"{name} ")) for name in (section, f"virtio 1.4 {section}"))
 
 
 def search_command(words: Sequence[str], as_json: bool) -> int:
-    wanted = [part.lower() for word in words for part in word.split()]
-
-    def holds(*texts: str) -> bool:
-        text = " ".join(texts).lower()
-        return all(word in text for word in wanted)
-
+    wanted = {word.strip(".,;:()").lower() for text in words for word in text.split()} - _SMALL
     known = catalogue()
-    entries = [
-        entry
+    texts: dict[Entry | Decision, str] = {
+        entry: " ".join(
+            (entry.id, entry.document, entry.section, entry.title, entry.statement, entry.note, entry.unobservable)
+        ).lower()
         for entry in known
-        if holds(entry.id, entry.section, entry.title, entry.statement, entry.note, entry.unobservable)
-    ]
-    decisions = [decision for decision in known.decisions if holds(decision.id, decision.title, decision.text)]
-    _print(entries, decisions, as_json)
-    return 0 if entries or decisions else 1
+    }
+    texts |= {each: f"{each.id} {each.title} {each.text}".lower() for each in known.decisions}
+    held = {each: sum(word in text for word in wanted) for each, text in texts.items()}
+    most = max(held.values())
+    # A pasted sentence is in other words here: what holds most of them is the nearest.
+    near = 2 * most > len(wanted)
+    if near and most < len(wanted) and not as_json:
+        print(f"nothing holds all of these words; what holds {most} of {len(wanted)}:")
+    found = [each for each, count in held.items() if count == most and near]
+    entries = [each for each in found if isinstance(each, Entry)]
+    _print(entries, [each for each in found if isinstance(each, Decision)], as_json)
+    return 0 if found else 1
 
 
 def _print(entries: Sequence[Entry], decisions: Sequence[Decision], as_json: bool) -> None:

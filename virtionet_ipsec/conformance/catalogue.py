@@ -27,6 +27,8 @@ class Entry:
     ``checks`` are the ids of the checks (role device) or rules (role driver)
     that hold an implementation against it; where there are none,
     ``unobservable`` says why.  ``decisions`` are entries of the ledger.
+    ``about`` names what the statement is about where that is not the network
+    device.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Entry:
     decisions: tuple[str, ...]
     note: str
     unobservable: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ def _entry(row: dict[str, Any], head: dict[str, Any]) -> Entry:
         decisions=tuple(row.get("decisions", ())),
         note=" ".join(row.get("note", "").split()),
         unobservable=" ".join(row.get("unobservable", "").split()),
+        about=head.get("about", ""),
     )
 
 

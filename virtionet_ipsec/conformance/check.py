@@ -4,7 +4,7 @@
     def invalid_group(rig: Rig) -> None:
         \"""A command for a group type that does not exist gets EINVAL, INVALID_GROUP.\"""
 
-in ``checks/admin.py`` is the check ``admin.invalid-group``.  A check returns
+in ``checks/admin/`` is the check ``admin.invalid-group``.  A check returns
 when the device does what it should; it raises :class:`Failed`, or
 :class:`NotApplicable` or :class:`NotObservable` with the reason.
 """

@@ -1,12 +1,14 @@
 """Exchanges in words, for reports: every field by its name, and never a key.
 
-Octets of an SA object's keys and salt are shown as ``**``, in the hexadecimal
-as well as in the fields.
+What a driver's commands carry may be an SA's keys, wherever a wrong driver puts
+them: of other people's commands only the fields of the header are shown, and
+of the answers those that a device makes up by itself.  The suite's own
+commands are shown in octets, with ``**`` for keys and salts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..device.exchanges import (
@@ -22,34 +24,51 @@ from ..device.exchanges import (
 from ..device.negotiation import feature_names
 from ..wire.admin import AdminCmdHdr, AdminCmdResult, ResourceObjCreateData, ResourceObjHdr
 from ..wire.codec import parse
-from ..wire.enums import CapId, Opcode, ResourceType, Status
+from ..wire.enums import AdminStatus, CapId, Opcode, Qualifier, ResourceType, Status
 from ..wire.net_hdr import HdrLayout
 from ..wire.profile import Profile
 from ..wire.sa import ipsec_sa
-from .driving.rig import status_name
 
-_MOST = 160
-"""Octets of a frame or a command that are shown; the rest is counted."""
+_MOST = 4096
+"""Octets of a frame or an answer that are shown; the rest is counted."""
 
 _DATA = AdminCmdHdr.sizeof()
 _SPECIFIC = _DATA + ResourceObjCreateData.sizeof()
 _OBJECTS = frozenset(
     {Opcode.RESOURCE_OBJ_CREATE, Opcode.RESOURCE_OBJ_MODIFY, Opcode.RESOURCE_OBJ_QUERY, Opcode.RESOURCE_OBJ_DESTROY}
 )
+_TOLD_BY_THE_DEVICE = frozenset({Opcode.LIST_QUERY, Opcode.CAP_ID_LIST_QUERY, Opcode.DEVICE_CAP_GET})
 _SECRET_FIELDS = frozenset({"salt", "cipher_key", "auth_key"})
 _SA_TYPES = frozenset({ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA})
 
 
-def decoded(exchanges: Iterable[Exchange], profile: Profile, offered: int) -> tuple[str, ...]:
-    """A few lines for each exchange.  ``offered`` stands in for the negotiated features until they are seen."""
-    words = _Words(profile, offered)
-    return tuple(line for exchange in exchanges for line in words.lines(exchange))
+def decoded(
+    exchanges: Sequence[Exchange], profile: Profile, features: int, *, last: int | None = None, own: bool = False
+) -> tuple[str, ...]:
+    """A few lines for each exchange, or for the ``last`` ones; ``own`` are the suite's, whose keys are known anyway.
+
+    ``features`` are those in force before the first exchange: the layout of a header depends on them.
+    """
+    words = _Words(profile, features, own)
+    lines = [tuple(words.lines(exchange)) for exchange in exchanges]
+    return tuple(line for said in lines[-last if last is not None else 0 :] for line in said)
+
+
+def status_name(status: int, qualifier: int | None = None) -> str:
+    """``EINVAL, INVALID_FIELD``, with numbers for what has no name."""
+    names = {int(each): each.name for each in AdminStatus}
+    qualifiers = {int(each): each.name for each in Qualifier}
+    said = names.get(status, f"status {status}")
+    if qualifier is None or (not status and not qualifier):
+        return said
+    return f"{said}, {qualifiers.get(qualifier, f'qualifier {qualifier}')}"
 
 
 class _Words:
-    def __init__(self, profile: Profile, offered: int) -> None:
+    def __init__(self, profile: Profile, features: int, own: bool) -> None:
         self._profile = profile
-        self._layout = HdrLayout(profile, offered)
+        self._own = own
+        self._layout = HdrLayout(profile, features)
         self._secret = _secret_octets(profile)
 
     def lines(self, exchange: Exchange) -> Iterator[str]:
@@ -83,12 +102,18 @@ class _Words:
         group = f"group_type {header.group_type}, group_member_id {header.group_member_id}"
         yield f"command {_name(Opcode, header.opcode)}: {group}{self._subject(header.opcode, exchange.readable)}"
         secret = self._secret if _has_sa(header.opcode, exchange.readable) else frozenset[int]()
-        yield f"    readable: {_masked(exchange.readable, secret, _SPECIFIC)}"
+        if self._own:
+            yield f"    readable: {_masked(exchange.readable, secret, _SPECIFIC)}"
+        else:
+            yield f"    readable: {len(exchange.readable)} octets, not shown: they may hold keys"
         if not exchange.written:
             yield "    writable: the buffer was not used"
             return
         result = parse(AdminCmdResult, exchange.written)
-        yield f"    writable: {_masked(exchange.written, secret, AdminCmdResult.sizeof())}"
+        if self._own:
+            yield f"    writable: {_masked(exchange.written, secret, AdminCmdResult.sizeof())}"
+        elif header.opcode in _TOLD_BY_THE_DEVICE:
+            yield f"    writable: {hexadecimal(exchange.written)}"
         yield f"    status {status_name(result.status, result.status_qualifier)}"
 
     def _subject(self, opcode: int, readable: bytes) -> str:
@@ -112,9 +137,9 @@ class _Words:
 
 
 def hexadecimal(octets: bytes) -> str:
-    """``octets`` in groups of four, and how many more there are."""
+    """``octets`` in groups of four, as many as a report has room for."""
     more = f" and {len(octets) - _MOST} octets more" if len(octets) > _MOST else ""
-    return (octets[:_MOST].hex(" ", -4) if octets else "no octets") + more
+    return octets[:_MOST].hex(" ", -4) + more if octets else "no octets"
 
 
 def _name(kind: Any, number: int) -> str:
@@ -147,5 +172,5 @@ def _masked(octets: bytes, secret: frozenset[int], start: int) -> str:
     """:func:`hexadecimal` with ``**`` for the ``secret`` octets of the object that begins at ``start``."""
     if not secret:
         return hexadecimal(octets)
-    shown = ["**" if at - start in secret else f"{octet:02x}" for at, octet in enumerate(octets)]
+    shown = ["**" if at - start in secret else f"{octet:02x}" for at, octet in enumerate(octets[:_MOST])]
     return " ".join("".join(shown[at : at + 4]) for at in range(0, len(shown), 4))

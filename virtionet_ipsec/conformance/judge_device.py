@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from ..driver import DriverError
-from ..trace import Target
+from ..driver import AdminError, NegotiationError
+from ..trace import MakeTarget, TargetFailed, said
+from ..wire.enums import AdminStatus, Opcode
 from ..wire.profile import Profile
 from .catalogue import Entry, catalogue
 from .check import checks
@@ -13,7 +14,7 @@ from .decode import decoded
 from .driving.rig import Rig
 from .verdict import Failed, NotApplicable, NotObservable, Outcome, Report, Verdict, result
 
-MakeTarget = Callable[[], Target]
+BROKEN = "the check broke down"
 
 _STEPS = 24
 """How many of the last exchanges a failure shows."""
@@ -24,28 +25,44 @@ def run_check(check_id: str, make: MakeTarget, profile: Profile) -> Outcome:
     run = checks()[check_id].run
     try:
         rig = Rig(make(), profile)
-    except Exception as error:
-        return Outcome(check_id, Verdict.FAIL, f"the target could not be made: {_said(error)}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the target is anybody's
+        return Outcome(check_id, Verdict.FAIL, "making the device", "a device", said(error))
+
+    def failed(failure: Failed | TargetFailed | NegotiationError | AdminError) -> Outcome:
+        what, expected, got = _told(failure)
+        steps = decoded(rig.steps, profile, rig.port.features, last=_STEPS, own=True)
+        return Outcome(check_id, Verdict.FAIL, what, expected, got, steps)
+
     try:
         run(rig)
     except NotApplicable as reason:
         return Outcome(check_id, Verdict.NOT_APPLICABLE, str(reason))
     except NotObservable as reason:
         return Outcome(check_id, Verdict.NOT_OBSERVABLE, str(reason))
-    except Failed as failed:
-        steps = decoded(rig.steps[-_STEPS:], profile, rig.port.features)
-        return Outcome(check_id, Verdict.FAIL, failed.what, failed.expected, failed.got, steps)
-    except DriverError as error:
-        steps = decoded(rig.steps[-_STEPS:], profile, rig.port.features)
-        return Outcome(check_id, Verdict.FAIL, "bringing the device up", "a command that succeeds", str(error), steps)
-    except Exception as error:  # the target is anybody's
-        steps = decoded(rig.steps[-_STEPS:], profile, rig.port.features)
-        return Outcome(check_id, Verdict.FAIL, "driving the device", "an answer", _said(error), steps)
+    except AdminError as failure:
+        if failure.opcode == Opcode.RESOURCE_OBJ_CREATE and failure.status == AdminStatus.ENOSPC:
+            # It may be full below its limits (2.12.1.3), which is for the checks of that to judge.
+            return Outcome(check_id, Verdict.NOT_OBSERVABLE, f"the device has no room for what this takes ({failure})")
+        return failed(failure)
+    except (Failed, TargetFailed, NegotiationError) as failure:
+        return failed(failure)
+    except Exception as error:  # no device is to blame for a mistake of ours
+        return Outcome(check_id, Verdict.NOT_OBSERVABLE, f"{BROKEN}, please report it ({said(error)})")
     return Outcome(check_id, Verdict.PASS)
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _told(failure: Failed | TargetFailed | NegotiationError | AdminError) -> tuple[str, str, str]:
+    """What was looked at, what was expected, what came."""
+    match failure:
+        case Failed():
+            return failure.what, failure.expected, failure.got
+        case TargetFailed():
+            return "driving the device", "an answer", str(failure)
+        case NegotiationError():
+            return "bringing the device up", "features that are accepted", str(failure)
+    return "a command that has to succeed", "OK", str(failure)
 
 
 def judge_device(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..device.exchanges import Commanded, Exchange, Transmitted
 from ..device.limits import ALL_SA_MODES
 from ..device.refusal import CommandRefused
@@ -13,7 +15,8 @@ from ..wire.enums import ResourceType
 from ..wire.net_hdr import HdrLayout
 from ..wire.profile import Profile
 from ..wire.sa import ipsec_sa
-from .watching.view import View, command_of
+from .watching.command import command_of
+from .watching.view import View
 
 _OUTBOUND = int(ResourceType.IPSEC_OUTB_SA)
 _MODES = {cap.mode: cap for cap in ALL_SA_MODES}
@@ -34,12 +37,17 @@ class Opener:
         """Take in one exchange of the session."""
         self._view.update(exchange, command_of(exchange) if isinstance(exchange, Commanded) else None)
 
-    def same(self, one: Transmitted, other: Transmitted) -> bool:
-        """Whether both sent the same, but for IV, ciphertext, ICV and an outer identification."""
+    def differing(self, one: Transmitted, other: Transmitted) -> list[str]:
+        """The parts in which two frames differ, of as many that each sent; IV, ciphertext and ICV do not count."""
         sa = self._sa(one.buffer)
         if sa is None:
-            return one.frames == other.frames
-        return all(_said(sa, a) == _said(sa, b) for a, b in zip(one.frames, other.frames, strict=True))
+            return [] if one.frames == other.frames else ["frame"]
+        found = []
+        for a, b in zip(one.frames, other.frames, strict=True):
+            said, now = _parts(sa, a), _parts(sa, b)
+            one_closed = said if len(said) < len(now) else now  # it says one thing: that it cannot be opened
+            found += [part for part in one_closed if said.get(part) != now.get(part)]
+        return found
 
     def _sa(self, buffer: bytes) -> SaParams | None:
         """The outbound SA that the buffer's header asks for; None when it asks for none that there is."""
@@ -57,32 +65,29 @@ class Opener:
             return None
 
 
-def _said(params: SaParams, frame: bytes) -> tuple[object, ...]:
-    """Ethernet header, outer IP header without identification and checksum, SPI and sequence number, inner packet.
-
-    A frame that cannot be opened says itself.
-    """
+def _parts(params: SaParams, frame: bytes) -> dict[str, object]:
+    """What a protected frame says, by the names of its parts; a frame that cannot be opened says itself."""
     packet = frame[14:]
-    # As an inbound SA of the receiver's: it takes whatever sequence number there is.
-    inbound = SaParams(
-        **{
-            name: getattr(params, name)
-            for name in SaParams.__dataclass_fields__
-            if name not in ("direction", "replay_window")
-        },
-        direction=Direction.INBOUND,
-    )
+    # As an inbound SA of the receiver's: without a window it takes whatever sequence number there is.
+    inbound = replace(params, direction=Direction.INBOUND, replay_window=0)
     try:
         where = locate(packet)
         inner = InboundSa(inbound).unprotect(packet, where)
-    except Refused:
-        return (frame,)
-    return frame[:14], _outer(packet[: where[1]]), where[5:], inner
-
-
-def _outer(header: bytes) -> tuple[bytes, bool]:
-    """An IPv4 header without identification and checksum, and whether the checksum is right; others as they are."""
-    if header[0] >> 4 != 4:
-        return header, True
-    length = (header[0] & 15) * 4
-    return header[:4] + header[6:10] + header[12:], checksum(header[:length]) == 0
+    except Refused as refused:
+        return {f"it cannot be opened ({refused.reason.value})": frame}
+    header = packet[: where[1]]
+    outer: dict[str, object] = {"outer header": header}
+    if header[0] >> 4 == 4:
+        length = (header[0] & 15) * 4
+        outer = {
+            "outer IHL": header[0],
+            "outer TOS": header[1],
+            "outer Total Length": header[2:4],
+            "outer flags and Fragment Offset": header[6:8],
+            "outer TTL": header[8],
+            "outer Protocol": header[9],
+            "outer Header Checksum": checksum(header[:length]) == 0,
+            "outer addresses": header[12:20],
+            "what follows the outer addresses": header[20:],
+        }
+    return {"Ethernet header": frame[:14], **outer, "SPI": where[5], "sequence number": where[6], "inner packet": inner}

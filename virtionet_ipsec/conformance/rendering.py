@@ -12,6 +12,8 @@ from .. import __version__
 from .repeat import repeat_command
 from .verdict import Outcome, Report, Result, Verdict
 
+_WIDE = 400
+
 
 class SectionCount(NamedTuple):
     """How many entries of one section came to each verdict, in the order of :class:`Verdict`."""
@@ -82,7 +84,7 @@ def as_junit(report: Report) -> str:
     summary = report.summary
     suite = ElementTree.Element(
         "testsuite",
-        name=f"virtionet-ipsec conformance {report.role} ({report.profile.value}): {_xml(report.subject)}",
+        name=f"virtionet-ipsec conformance {report.role} ({report.profile.value}): {_clean(report.subject)}",
         tests=str(len(report.results)),
         failures=str(summary[Verdict.FAIL.value]),
         skipped=str(summary[Verdict.NOT_APPLICABLE.value] + summary[Verdict.NOT_OBSERVABLE.value]),
@@ -92,23 +94,24 @@ def as_junit(report: Report) -> str:
         name = f"{each.entry.document} {each.entry.section}"
         case = ElementTree.SubElement(suite, "testcase", classname=name, name=each.entry.id)
         if each.verdict is Verdict.FAIL:
-            failure = ElementTree.SubElement(case, "failure", message=_xml(each.why))
-            failure.text = _xml("\n".join(failure_lines(report, each)))
+            failure = ElementTree.SubElement(case, "failure", message=_clean(each.why))
+            failure.text = _clean("\n".join(failure_lines(report, each)))
         elif each.verdict is not Verdict.PASS:
-            ElementTree.SubElement(case, "skipped", message=_xml(f"{each.verdict.value}: {each.why}"))
+            ElementTree.SubElement(case, "skipped", message=_clean(f"{each.verdict.value}: {each.why}"))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _xml(text: str) -> str:
-    """``text`` without the characters that XML cannot hold: an adapter's words may have any."""
+def _clean(text: str) -> str:
+    """``text`` without the characters that a document cannot hold: an adapter's words and file names may have any."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def failure_lines(report: Report, each: Result, most: int | None = None) -> list[str]:
     """A failed entry: the statement, what was looked at, expected and got, the way there, how to repeat it.
 
-    ``most`` limits the lines of the way there to the last ones.
+    ``most`` limits the way there to its last lines, and each of them to
+    :data:`_WIDE` characters.
     """
     entry = each.entry
     lines = [f"{entry.id} ({entry.document} {entry.section}, {entry.level})", f"  {entry.statement}"]
@@ -120,16 +123,26 @@ def failure_lines(report: Report, each: Result, most: int | None = None) -> list
         left_out = max(len(outcome.steps) - most, 0) if most is not None else 0
         if left_out:
             lines.append(f"      ({left_out} lines before these: --json, --html)")
-        lines += [f"      {step}" for step in outcome.steps[left_out:]]
+        lines += [f"      {step if most is None else shortened(step)}" for step in outcome.steps[left_out:]]
         lines += [f"    repeat: {repeat_command(report, outcome.check)}"]
     return lines
+
+
+def shortened(line: str) -> str:
+    """``line``, or its beginning where it is long: octets that a terminal would wrap for screens."""
+    return line if len(line) <= _WIDE else f"{line[:_WIDE]} ... ({len(line) - _WIDE} characters more)"
 
 
 def as_html(report: Report) -> str:
     """One page that needs no other: coverage by section, failures first, then every entry."""
     from jinja2 import Environment  # here: nobody else needs it
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: _clean(value) if isinstance(value, str) else value,
+    )
     template = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         report=report,

@@ -20,7 +20,7 @@ from ..device.exchanges import (
     StatusWritten,
     Transmitted,
 )
-from ..trace import Session, Target, Watched
+from ..trace import Session, Target, TargetFailed, Watched
 from .decode import decoded, hexadecimal
 from .opening import Opener
 
@@ -52,15 +52,28 @@ class Rerun:
         if device.features != self.session.features:
             changed = device.features ^ self.session.features
             yield Difference(
-                0, f"offered features (bits {_bits(changed)})", (hex(self.session.features),), (hex(device.features),)
+                0,
+                f"offered features, bits {_bits(changed)} (what follows may come of it)",
+                (hex(self.session.features),),
+                (hex(device.features),),
             )
-        config = bytes(target.read_config(0, len(self.session.config)))
+        config = device.read_config(0, len(self.session.config))
         if config != self.session.config:
-            yield Difference(0, "configuration space", (hexadecimal(self.session.config),), (hexadecimal(config),))
+            yield Difference(
+                0,
+                "configuration space (what follows may come of it)",
+                (hexadecimal(self.session.config),),
+                (hexadecimal(config),),
+            )
         opener = Opener(self.session.profile)
         for number, exchange in enumerate(recorded, 1):
             happened.clear()
-            device.carry_out(exchange)
+            try:
+                device.carry_out(exchange)
+            except TargetFailed as failure:
+                recorded_so = decoded([exchange], self.session.profile, opener.features)
+                yield Difference(number, "the device broke down", recorded_so, (str(failure),))
+                return
             got = happened[-1]
             opener.watch(exchange)
             self.exchanges = number
@@ -87,7 +100,8 @@ def _what(recorded: Exchange, got: Exchange, opener: Opener) -> str:
         case Transmitted(), Transmitted():
             if len(recorded.frames) != len(got.frames):
                 return f"frames on the wire: {len(recorded.frames)} recorded, {len(got.frames)} now"
-            return "" if opener.same(recorded, got) else "a frame on the wire"
+            differing = opener.differing(recorded, got)
+            return f"a frame on the wire: {', '.join(differing)}" if differing else ""
         case Arrived(), Arrived():
             if bool(recorded.buffers) != bool(got.buffers):
                 return "whether the frame was delivered"

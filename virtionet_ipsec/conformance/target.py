@@ -15,13 +15,11 @@ from pathlib import Path
 
 from ..device import Device
 from ..input_error import InputError
-from ..trace import Session, Target
+from ..trace import MakeTarget, Session, Target, said
 from ..wire.codec import parse
 from ..wire.enums import Feature
 from ..wire.net import NetConfig
 from ..wire.profile import Profile
-
-MakeTarget = Callable[[], Target]
 
 _NEEDED = (
     "features",
@@ -66,20 +64,20 @@ def _python(rest: str, profile: Profile) -> MakeTarget:
     module_name, _, factory_name = rest.partition(":")
     if not module_name or not factory_name:
         raise InputError(where, "has no module and factory", _FORM)
-    sys.path.insert(0, str(Path.cwd()))  # as python -m does: adapters lie where people work
+    if (here := str(Path.cwd())) not in sys.path:  # as python -m has it: adapters lie where people work
+        sys.path.insert(0, here)
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
         made = factory()
-    except Exception as error:  # the module is anybody's
-        said = f"{type(error).__name__}: {error}"
-        raise InputError(where, f"cannot be made ({said})", "mend the module, or name another") from None
-    finally:
-        sys.path.pop(0)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the module is anybody's
+        raise InputError(where, f"cannot be made ({said(error)})", "mend the module, or name another") from None
     missing = [each for each in _NEEDED if not hasattr(made, each)]
     if missing:
         raise InputError(where, f"the device has no {', '.join(missing)}", "specs/adapter.py shows what it needs")
-    make: MakeTarget = factory
-    return make
+    first = [made]  # what was made to look at it serves the first check: hardware may not come twice at a time
+    return lambda: first.pop() if first else factory()
 
 
 _SCHEMES: dict[str, Callable[[str, Profile], MakeTarget]] = {"model": _model, "python": _python}

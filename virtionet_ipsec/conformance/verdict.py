@@ -67,6 +67,8 @@ class Result:
         for outcome in self.outcomes:
             if outcome.verdict is self.verdict and outcome.why:
                 return outcome.why
+        if self.entry.about:
+            return f"it is about {self.entry.about}"
         return self.entry.unobservable if self.verdict is Verdict.NOT_OBSERVABLE else ""
 
 
@@ -96,7 +98,9 @@ _ORDER = (Verdict.FAIL, Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.NOT_OBSERV
 
 
 def result(entry: Entry, outcomes: Sequence[Outcome]) -> Result:
-    """The entry's result: without any check it is not observable."""
+    """The entry's result: without any check it is not observable; what is about another device does not apply."""
+    if entry.about:
+        return Result(entry, Verdict.NOT_APPLICABLE, ())
     came_to = {outcome.verdict for outcome in outcomes}
     verdict = next((each for each in _ORDER if each in came_to), Verdict.NOT_OBSERVABLE)
     return Result(entry, verdict, tuple(outcomes))

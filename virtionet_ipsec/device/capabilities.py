@@ -12,16 +12,13 @@ from ..wire.admin import CapGetData, CapSetData, QueryCapIdResult
 from ..wire.bitmap import u64_bitmap
 from ..wire.capabilities import FfResourceCap, IpsecResourceCap
 from ..wire.codec import build, parse
-from ..wire.enums import CapId, ResourceType
+from ..wire.enums import FF_TYPES, SA_TYPES, CapId, ResourceType
 from ..wire.profile import Profile
 from .capability import Capability, LimitsCapability
 from .ff_capabilities import FfActionCapability, FfSelectorCapability
 from .limits import Limits
 from .refusal import busy, no_such
 from .sa_capabilities import IpsecSaCapability
-
-_FF_TYPES = (ResourceType.FF_GROUP, ResourceType.FF_CLASSIFIER, ResourceType.FF_RULE)
-_SA_TYPES = (ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA)
 
 
 class Capabilities:
@@ -60,7 +57,7 @@ class Capabilities:
 
     def related_types(self, capability: Capability[Any]) -> tuple[ResourceType, ...]:
         """The types of objects that depend on a capability."""
-        return _FF_TYPES if capability in self._flow_filter else _SA_TYPES
+        return FF_TYPES if capability in self._flow_filter else SA_TYPES
 
     def reset(self) -> None:
         """Device reset: the driver has set nothing."""

@@ -53,6 +53,11 @@ class Commanded:
     writable_len: int
     written: bytes
 
+    def __repr__(self) -> str:
+        """Without octets: they may be keys."""
+        sizes = f"readable={len(self.readable)} octets, written={len(self.written)} of {self.writable_len} octets"
+        return f"Commanded(opcode={int.from_bytes(self.readable[:2], 'little'):#x}, {sizes})"
+
 
 @dataclass(frozen=True, slots=True)
 class Transmitted:

@@ -10,7 +10,6 @@ from ..wire.admin import (
     AdminCmdResult,
     CapGetData,
     CapSetData,
-    QueryCapIdResult,
     ResourceObjCreateData,
     ResourceObjHdr,
 )
@@ -51,7 +50,7 @@ class AdminClient:
 
     def list_query(self) -> frozenset[int]:
         """The opcodes that the device supports."""
-        return bitmap_numbers(parse(AdminCmdList, self.command(Opcode.LIST_QUERY)).device_admin_cmd_opcodes)
+        return bitmap_numbers(self.command(Opcode.LIST_QUERY))
 
     def list_use(self, opcodes: frozenset[int]) -> None:
         """Tell the device which opcodes will be used."""
@@ -59,7 +58,7 @@ class AdminClient:
 
     def cap_ids(self) -> frozenset[int]:
         """The ids of the capabilities that the device has."""
-        return bitmap_numbers(parse(QueryCapIdResult, self.command(Opcode.CAP_ID_LIST_QUERY)).supported_caps)
+        return bitmap_numbers(self.command(Opcode.CAP_ID_LIST_QUERY))
 
     def device_cap(self, cap: CapId) -> bytes:
         """The device's capability, as it is."""

@@ -61,15 +61,22 @@ _OPCODES = frozenset(
 
 _STATUS_AT = 6  # offset in virtio_net_config
 
-_LIMITS: dict[CapId, tuple[tuple[Any, str, ResourceType], ...]] = {
+# A capability's structure, and the fields of which the least bounds a type (rules_per_group_limit: D53).
+_LIMITS: dict[CapId, tuple[Any, dict[ResourceType, tuple[str, ...]]]] = {
     CapId.FF_RESOURCE_CAP: (
-        (FfResourceCap, "groups_limit", ResourceType.FF_GROUP),
-        (FfResourceCap, "classifiers_limit", ResourceType.FF_CLASSIFIER),
-        (FfResourceCap, "rules_limit", ResourceType.FF_RULE),
+        FfResourceCap,
+        {
+            ResourceType.FF_GROUP: ("groups_limit", "rules_per_group_limit"),
+            ResourceType.FF_CLASSIFIER: ("classifiers_limit",),
+            ResourceType.FF_RULE: ("rules_limit", "rules_per_group_limit"),
+        },
     ),
     CapId.IPSEC_RESOURCE_CAP: (
-        (IpsecResourceCap, "inb_sa_limit", ResourceType.IPSEC_INB_SA),
-        (IpsecResourceCap, "outb_sa_limit", ResourceType.IPSEC_OUTB_SA),
+        IpsecResourceCap,
+        {
+            ResourceType.IPSEC_INB_SA: ("inb_sa_limit",),
+            ResourceType.IPSEC_OUTB_SA: ("outb_sa_limit",),
+        },
     ),
 }
 
@@ -85,7 +92,8 @@ class Driver:
         self.admin = AdminClient(port)
         self._features = sum(1 << bit for bit in UNDERSTOOD - _NEED_CTRL_VQ) if features is None else features
         self._ids: dict[ResourceType, int] = {}
-        self._limits: dict[ResourceType, int] = {}  # how many objects there can be, and so where ids end
+        self.limits: dict[ResourceType, int] = {}  # how many objects there can be, and so where ids end
+        self.sas: dict[ResourceType, set[int]] = {kind: set() for kind in _SA_TYPE.values()}  # the ids in use
         self._last_rule_priority = 0xFF  # what the field can hold, until the device has said less
         self._group_priorities: set[int] = set()
         self.udp_ports: set[int] = set()  # the destination ports that are steered into IPsec processing
@@ -104,9 +112,11 @@ class Driver:
     def negotiate(self) -> None:
         """From reset to DRIVER_OK (3.1.1); sets ``negotiated``, ``layout`` and ``link_up``."""
         port = self.port
-        port.set_status(0)  # the device has no groups and no rules after this
+        port.set_status(0)  # the device has no objects after this
         self._group_priorities.clear()
         self.udp_ports.clear()
+        for used in self.sas.values():
+            used.clear()
         port.set_status(Status.ACKNOWLEDGE)
         port.set_status(Status.ACKNOWLEDGE | Status.DRIVER)
         accepted = port.features & self._features
@@ -144,8 +154,10 @@ class Driver:
             self.admin.set_driver_cap(cap, data)
             if cap is CapId.FF_RESOURCE_CAP:
                 self._last_rule_priority = parse(FfResourceCap, data).last_rule_priority
-            for structure, field, kind in _LIMITS.get(cap, ()):
-                self._limits[kind] = getattr(parse(structure, data), field)
+            if cap in _LIMITS:
+                structure, bounds = _LIMITS[cap]
+                found = parse(structure, data)
+                self.limits |= {kind: min(found[field] for field in names) for kind, names in bounds.items()}
 
     # Security associations
 
@@ -157,7 +169,8 @@ class Driver:
         kind = _SA_TYPE[params.direction]
         number = self._next_id(kind) if resource_id is None else resource_id
         self.admin.create(kind, number, sa_object(params, number, self.profile))
-        self._ids[kind] = max(self._ids.get(kind, 0), number + 1)
+        self._take(kind, number)
+        self.sas[kind].add(number)
         return number
 
     def modify_sa(self, params: SaParams, resource_id: int) -> None:
@@ -166,6 +179,7 @@ class Driver:
 
     def destroy_sa(self, direction: Direction, resource_id: int) -> None:
         self.admin.destroy(_SA_TYPE[direction], resource_id)
+        self.sas[_SA_TYPE[direction]].discard(resource_id)
 
     # Flow filter
 
@@ -253,9 +267,16 @@ class Driver:
     def _create(self, kind: ResourceType, data: bytes) -> int:
         number = self._next_id(kind)
         self.admin.create(kind, number, data)
-        self._ids[kind] = number + 1
+        self._take(kind, number)
         return number
 
     def _next_id(self, kind: ResourceType) -> int:
-        # 0 is a valid id, and what resource_id reads when there is none: start at 1 if there is room.
-        return self._ids.get(kind, 0 if self._limits.get(kind) == 1 else 1)
+        # 0 is a valid id, and what resource_id reads when there is none: it comes last, and then one that is refused.
+        number, limit = self._ids.get(kind, 1), self.limits.get(kind)
+        if not limit or number < limit:
+            return number
+        return 0 if number == limit else number - 1
+
+    def _take(self, kind: ResourceType, number: int) -> None:
+        following = self._ids.get(kind, 1)
+        self._ids[kind] = following + 1 if number == self._next_id(kind) else max(following, number + 1)

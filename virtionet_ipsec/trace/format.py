@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, TextIO, get_args, get_type_hints
 
-from ..device.exchanges import Exchange
+from ..device.exchanges import Exchange, StatusWritten
 from ..input_error import InputError
 from ..wire.profile import Profile
 
 VERSION = 1
+_LONGEST = 1 << 24
 _MAGIC = "virtionet-ipsec trace"
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Exchange)}
-_MEND = "record it again; specs/trace.md describes the format"
+_MEND = "mend the line, or record again; specs/trace.md describes the format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class Session:
     profile: Profile
     features: int
     config: bytes
+
+
+def _short(value: object) -> str:
+    """A value of the file's, as far as a message has room for it."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
 
 
 def _hex(value: bytes) -> str:
@@ -42,7 +49,7 @@ def _str(value: object) -> str:
 
 def _int(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0 or value >> 128:
-        raise ValueError("is not a number from 0")
+        raise ValueError("is not a number of 128 bits at most, from 0")
     return value
 
 
@@ -101,11 +108,11 @@ class SessionReader:
         if values.get("format") != _MAGIC:
             raise self._wrong(number, f'is no trace: the first line has no "format": "{_MAGIC}"')
         if values.get("version") != VERSION:
-            raise self._wrong(number, f"version {values.get('version')!r} is not {VERSION}")
+            raise self._wrong(number, f"version {_short(values.get('version'))} is not {VERSION}")
         known = {profile.value: profile for profile in Profile}
         profile = known.get(str(values.get("profile")))
         if profile is None:
-            raise self._wrong(number, f"profile {values.get('profile')!r} is not one of: {', '.join(known)}")
+            raise self._wrong(number, f"profile {_short(values.get('profile'))} is not one of: {', '.join(known)}")
         return Session(
             profile,
             self._value(number, values, "features", _int),
@@ -117,8 +124,15 @@ class SessionReader:
             values = self._object(number, line)
             kind = _KINDS.get(str(values.get("exchange")))
             if kind is None:
-                raise self._wrong(number, f"exchange {values.get('exchange')!r} is not one of: {', '.join(_KINDS)}")
-            yield kind(**{name: self._value(number, values, name, _READ[row]) for name, row in _CODECS[kind].items()})
+                raise self._wrong(
+                    number, f"exchange {_short(values.get('exchange'))} is not one of: {', '.join(_KINDS)}"
+                )
+            if strange := values.keys() - _CODECS[kind].keys() - {"exchange"}:
+                raise self._wrong(number, f"{kind.__name__} has no field {_short(sorted(strange)[0])}")
+            made = kind(**{name: self._value(number, values, name, _READ[row]) for name, row in _CODECS[kind].items()})
+            if isinstance(made, StatusWritten) and max(made.value, made.status) > 0xFF:
+                raise self._wrong(number, "the device status is one octet")
+            yield made
 
     def _object(self, number: int, line: str) -> dict[str, Any]:
         try:
@@ -146,9 +160,17 @@ def read_session(path: str) -> tuple[Session, list[Exchange]]:
     """The trace file ``path``, whole.  Raises :class:`InputError`."""
     try:
         with open(path, encoding="utf-8") as stream:
-            reader = SessionReader(stream, path)
+            reader = SessionReader(_lines(stream, path), path)
             return reader.session, list(reader)
     except UnicodeDecodeError:
         raise InputError(path, "is no text", _MEND) from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "give a file that can") from None
+
+
+def _lines(stream: TextIO, path: str) -> Iterator[str]:
+    """The lines of a file, none of them without end."""
+    while line := stream.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise InputError(path, f"a line has more than {_LONGEST} characters", _MEND)
+        yield line

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from ..device import Received
 from ..device.exchanges import (
@@ -17,6 +19,15 @@ from ..device.exchanges import (
     StatusWritten,
     Transmitted,
 )
+
+T = TypeVar("T")
+
+_WORDS = 500
+"""Characters of an exception's text that are passed on."""
+
+
+class TargetFailed(Exception):
+    """A device broke down where it had to answer: what it raised, or what it gave that is no octets, in words."""
 
 
 class Target(Protocol):
@@ -47,8 +58,8 @@ class Target(Protocol):
     def admin(self, readable: bytes, writable_len: int) -> bytes:
         """One group administration command; gives what the device wrote, nothing when it used no buffer (2.13)."""
 
-    def transmit(self, buffer: bytes) -> Sequence[bytes]:
-        """A buffer of transmitq1, virtio_net_hdr and frame; gives the frames that left (5.1.9.2)."""
+    def transmit(self, buffer: bytes, queue: int = ...) -> Sequence[bytes]:
+        """A buffer of a transmit queue (transmitq1 is 0), virtio_net_hdr and frame; gives the frames that left."""
 
     def receive(self, frame: bytes) -> tuple[int, Sequence[bytes]] | None:
         """A frame from the wire; gives the receive queue (receiveq1 is 0) and its used buffers, or None (5.1.9.4)."""
@@ -57,57 +68,65 @@ class Target(Protocol):
     """The size of the receive buffers that the driver makes available, in octets (5.1.9.3)."""
 
 
+MakeTarget = Callable[[], Target]
+"""Makes a device; each one is new, or reset when it is driven next."""
+
+
 class Watched:
-    """``target``, with every exchange told to ``listener``; a driver's port as well."""
+    """``target``, with every exchange told to ``listener``; a driver's port as well.
+
+    Raises :class:`TargetFailed` when the target raises anything, or gives what
+    cannot be taken for octets.
+    """
 
     def __init__(self, target: Target, listener: Listener) -> None:
         self.target = target
         self._tell = listener
-        self.features = target.features
+        self.features = _asked(lambda: _number("features", target.features, 128))
 
     @property
     def status(self) -> int:
-        return int(self.target.status)
+        return _asked(lambda: _number("status", self.target.status, 8))
 
     @property
     def last_refusal(self) -> str:
-        return str(getattr(self.target, "last_refusal", ""))
+        return _asked(lambda: str(getattr(self.target, "last_refusal", "")))
 
     def set_status(self, value: int) -> None:
-        self.target.set_status(value)
+        _asked(lambda: self.target.set_status(value))
         self._tell(StatusWritten(value, self.status))
 
     def set_driver_features(self, value: int) -> None:
-        self.target.set_driver_features(value)
+        _asked(lambda: self.target.set_driver_features(value))
         self._tell(FeaturesWritten(value))
 
     def read_config(self, offset: int, length: int) -> bytes:
-        data = bytes(self.target.read_config(offset, length))
+        data = _asked(lambda: _octets(self.target.read_config(offset, length)))
         self._tell(ConfigRead(offset, data))
         return data
 
     @property
     def receive_buffer_size(self) -> int:
-        return self.target.receive_buffer_size
+        return _asked(lambda: int(self.target.receive_buffer_size))
 
     @receive_buffer_size.setter
     def receive_buffer_size(self, size: int) -> None:
-        self.target.receive_buffer_size = size
+        _asked(lambda: setattr(self.target, "receive_buffer_size", size))
         self._tell(BuffersSized(size))
 
     def admin(self, readable: bytes, writable_len: int = 65536) -> bytes:
-        written = bytes(self.target.admin(readable, writable_len))
+        written = _asked(lambda: _octets(self.target.admin(readable, writable_len)))
         self._tell(Commanded(readable, writable_len, written))
         return written
 
     def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
-        frames = tuple(bytes(frame) for frame in self.target.transmit(buffer))
+        queues = (queue,) if queue else ()  # a target with one transmit queue need not know of others
+        frames = _asked(lambda: _list_of_octets("transmit", self.target.transmit(buffer, *queues)))
         self._tell(Transmitted(queue, buffer, frames))
         return frames
 
     def receive(self, frame: bytes) -> Received | None:
-        got = self.target.receive(frame)
-        received = None if got is None else Received(got[0], tuple(bytes(buffer) for buffer in got[1]))
+        received = _asked(lambda: _received(self.target.receive(frame)))
         self._tell(Arrived(frame, *(received or (0, ()))))
         return received
 
@@ -128,3 +147,57 @@ class Watched:
                 self.transmit(exchange.buffer, exchange.queue)
             case Arrived():
                 self.receive(exchange.frame)
+
+
+def _asked(question: Callable[[], T]) -> T:
+    """The target's answer; whatever it raises is its failure."""
+    try:
+        return question()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # it is anybody's code, and may call sys.exit
+        raise TargetFailed(f"{said(error)}{_place(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """What anybody's exception says, on one line of bounded length."""
+    name = type(error).__name__
+    try:
+        text = " ".join(str(error).split())[:_WORDS]
+    except Exception:
+        return name
+    return f"{name}: {text}" if text else name
+
+
+def _place(error: BaseException) -> str:
+    """Where in the target's own code it was raised; nothing when what it gave was refused here."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    file = frame.f_code.co_filename
+    return "" if file == __file__ else f" ({Path(file).name}, line {line})"
+
+
+def _number(what: str, given: object, width: int) -> int:
+    if not isinstance(given, int) or not 0 <= given < 1 << width:
+        raise TypeError(f"{what} is no number of {width} bits")
+    return int(given)
+
+
+def _octets(given: object) -> bytes:
+    if not isinstance(given, bytes | bytearray | memoryview):  # bytes(3) would be three zeros
+        raise TypeError(f"the device gave {type(given).__name__} where octets (bytes) have to be")
+    return bytes(given)
+
+
+def _list_of_octets(method: str, given: object) -> tuple[bytes, ...]:
+    if isinstance(given, bytes | bytearray | str) or not isinstance(given, Sequence):
+        raise TypeError(f"{method} gave {type(given).__name__}, and not a list of octets")
+    return tuple(map(_octets, given))
+
+
+def _received(given: tuple[int, Sequence[bytes]] | None) -> Received | None:
+    if given is None:
+        return None
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise TypeError(f"receive gave {type(given).__name__}, and neither a queue and its buffers nor None")
+    queue, buffers = given
+    return Received(int(queue), _list_of_octets("receive", buffers))

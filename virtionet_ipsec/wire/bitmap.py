@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_LONGEST = 0x10000 // 8  # octets: opcodes and capability ids are le16
+
 
 def u64_bitmap(numbers: Iterable[int]) -> list[int]:
     """Bit n % 64 of entry n // 64 set for each number; as many entries as the largest needs."""
@@ -11,6 +13,12 @@ def u64_bitmap(numbers: Iterable[int]) -> list[int]:
     return [bits >> shift & 0xFFFFFFFFFFFFFFFF for shift in range(0, bits.bit_length(), 64)]
 
 
-def bitmap_numbers(entries: Iterable[int]) -> frozenset[int]:
-    """The numbers in an array of u64, the other way round."""
-    return frozenset(64 * index + bit for index, word in enumerate(entries) for bit in range(64) if word >> bit & 1)
+def bitmap_numbers(octets: bytes) -> frozenset[int]:
+    """The numbers in such an array, given as its octets; what is beyond the largest le16 is ignored."""
+    return frozenset(
+        8 * index + bit
+        for index, octet in enumerate(octets[:_LONGEST])
+        if octet
+        for bit in range(8)
+        if octet >> bit & 1
+    )

@@ -390,3 +390,18 @@ SELECTOR_LENGTH: dict[SelectorType, int] = {
     SelectorType.ESP: 8,
 }
 """Octets of header that a selector's mask and a rule's key cover, by selector type (5.1.9.6.2.2)."""
+
+TUNNEL_BITS = GsoType.UDP_TUNNEL_IPV4 | GsoType.UDP_TUNNEL_IPV6
+"""The bits of ``gso_type`` for segmentation in a UDP tunnel (5.1.9.2 Packet Transmission)."""
+
+FF_CAPS = (CapId.FF_RESOURCE_CAP, CapId.FF_SELECTOR_CAP, CapId.FF_ACTION_CAP)
+"""The capabilities of the flow filter (5.1.9.6 Flow filter)."""
+
+FF_TYPES = (ResourceType.FF_GROUP, ResourceType.FF_CLASSIFIER, ResourceType.FF_RULE)
+"""The resource objects of the flow filter."""
+
+IPSEC_CAPS = (CapId.IPSEC_RESOURCE_CAP, CapId.IPSEC_SA_CAP)
+"""The capabilities of IPsec operation (5.1.9.7 IPsec Operation)."""
+
+SA_TYPES = (ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA)
+"""The resource objects of IPsec operation."""

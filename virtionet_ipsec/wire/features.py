@@ -36,6 +36,12 @@ FEATURE_REQUIREMENTS: dict[Feature, tuple[tuple[Feature, ...], ...]] = {
 }
 """For each feature all that it requires; one of each inner tuple is enough.  In the order of the section."""
 
+GUEST_SEGMENTATION = (F.GUEST_TSO4, F.GUEST_TSO6, F.GUEST_UFO, F.GUEST_USO4, F.GUEST_USO6)
+"""With any of these the device may pass packets larger than a frame (5.1.9.3 Setting Up Receive Buffers)."""
+
+HOST_SEGMENTATION = (F.HOST_TSO4, F.HOST_TSO6, F.HOST_USO, F.HOST_UFO)
+"""With any of these the driver may have the device segment packets (5.1.9.2 Packet Transmission)."""
+
 _DEVICE_INDEPENDENT = range(24, 44)  # virtio 1.4, 6 Reserved Feature Bits
 
 
@@ -44,15 +50,22 @@ def feature_name(feature: Feature) -> str:
     return f"{'VIRTIO_F_' if feature in _DEVICE_INDEPENDENT else 'VIRTIO_NET_F_'}{feature.name}"
 
 
-def missing_requirements(features: int) -> list[str]:
-    """What is missing in ``features`` (a bit for each), a sentence each; empty when nothing is.
-
-    For example "VIRTIO_NET_F_GUEST_ECN requires VIRTIO_NET_F_GUEST_TSO4 or VIRTIO_NET_F_GUEST_TSO6".
-    """
+def unmet_requirements(features: int) -> list[tuple[Feature, tuple[Feature, ...]]]:
+    """What is missing in ``features`` (a bit for each): a feature among them, and those of which it requires one."""
     return [
-        f"{feature_name(feature)} requires {' or '.join(feature_name(each) for each in any_of)}"
+        (feature, any_of)
         for feature, all_of in FEATURE_REQUIREMENTS.items()
         if features >> feature & 1
         for any_of in all_of
         if not any(features >> each & 1 for each in any_of)
     ]
+
+
+def requirement(feature: Feature, any_of: tuple[Feature, ...]) -> str:
+    """In words: "VIRTIO_NET_F_GUEST_ECN requires VIRTIO_NET_F_GUEST_TSO4 or VIRTIO_NET_F_GUEST_TSO6"."""
+    return f"{feature_name(feature)} requires {' or '.join(feature_name(each) for each in any_of)}"
+
+
+def missing_requirements(features: int) -> list[str]:
+    """What is missing in ``features``, a sentence each; empty when nothing is."""
+    return [requirement(*unmet) for unmet in unmet_requirements(features)]

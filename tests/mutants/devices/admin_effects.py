@@ -46,6 +46,24 @@ class UsesWhatItKnows(Device):
 
 
 @breaks("admin.dev.einval-keeps-state")
+class DestroysSasForAList(Device):
+    """LIST_USE that gets EINVAL destroys the SAs."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        replace_handler(self, Opcode.LIST_USE, self._list_use)
+
+    def _list_use(self, right: Callable[[bytes], bytes], data: bytes) -> bytes:
+        try:
+            return right(data)
+        except CommandRefused:
+            for table in (self._outbound, self._inbound):
+                table.reset()
+                self._objects._stored[table.type].clear()
+            raise
+
+
+@breaks("admin.dev.einval-keeps-state")
 class ForgetsCapabilities(Device):
     """DRIVER_CAP_SET for a group type that does not exist takes effect, and gets EINVAL."""
 

@@ -79,18 +79,6 @@ class _Unknown(Receiver):
         raise NotImplementedError
 
 
-class _Drops(_Unknown):
-    def unknown(self, frame: bytes, refused: Refused) -> tuple[bytes, bytes, bool]:
-        raise refused
-
-
-@breaks_both("no-sa", "fragment-discarded")
-class DropsWhatHasNoSa(Device):
-    """A packet for which no SA was found or looked up does not reach the driver."""
-
-    _receiver_class = _Drops
-
-
 class _Passes(_Unknown):
     def unknown(self, frame: bytes, refused: Refused) -> tuple[bytes, bytes, bool]:
         return self._plain_header, frame, False
@@ -138,6 +126,28 @@ class TakesLastFragments(Device):
 
     def receive(self, frame: bytes) -> Received | None:
         return super().receive(_whole(frame, 0x1FFF) if not frame[20] & 0x20 else frame)
+
+
+@breaks_both("fragment-discarded")
+class LooksAtOneOctetOfTheOffset(Device):
+    """Of the Fragment Offset the low octet is looked at: a last fragment at 0x100 is processed as if it were whole."""
+
+    def receive(self, frame: bytes) -> Received | None:
+        return super().receive(_whole(frame, 0x1F00) if not frame[21] and not frame[20] & 0x20 else frame)
+
+
+class _OneOctet(OutboundSa):
+    def protect(self, packet: bytes, observe: Any = None) -> bytes:
+        if packet[0] >> 4 == 4 and self.params.tunnel is None and not packet[7] and packet[6] & 0x1F:
+            packet = with_ipv4_checksum(packet[:6] + b"\0\0" + packet[8:20]) + packet[20:]
+        return super().protect(packet, observe)
+
+
+@breaks_both("whole-packets")
+class LooksAtOneOctetOfTheOffsetOut(Device):
+    """Of the Fragment Offset of an IPv4 packet to send, in transport mode, the low octet is looked at."""
+
+    _outbound_class = _OneOctet
 
 
 @breaks_both("whole-packets")

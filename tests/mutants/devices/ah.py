@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from virtionet_ipsec.device import Device
+from virtionet_ipsec.device.limits import ALL_SA_MODES, Limits
 from virtionet_ipsec.ipsec import Reason, Refused
 from virtionet_ipsec.ipsec.ah import AhTransform
+from virtionet_ipsec.wire.enums import IpsecMode, IpsecOption
 
 from ..mutant import breaks
 from ..other_sas import OtherTransform
@@ -166,6 +170,18 @@ class RefusesReserved(OtherTransform):
     ah = _ZeroReserved
 
 
+@breaks("ah.dev.esn-supported")
+class NoEsnInTunnelMode(Device):
+    """AH in tunnel mode does not have the option ESN."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        caps = [
+            replace(cap, options=cap.options & ~IpsecOption.ESN) if cap.mode is IpsecMode.AH_TUNNEL else cap
+            for cap in ALL_SA_MODES
+        ]
+        super().__init__(*args, limits=Limits(sa_modes=tuple(caps)), **how)
+
+
 # -- the ICV ---------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +266,25 @@ class EsnTransmitted(OtherTransform):
 
 
 # -- headers in front ------------------------------------------------------------------------------------------------
+
+
+class _OtherCmac(AhTransform):
+    def __init__(self, params: Any, randbytes: Any) -> None:
+        super().__init__(params, randbytes)
+        self.other = params.auth == "aes-cmac"
+
+    def _compute(self, iv: bytes, covered: bytes) -> bytes:
+        return super()._compute(iv, covered + b"\x80" if self.other else covered)
+
+    def _verify(self, iv: bytes, covered: bytes, icv: bytes) -> bool:
+        return super()._verify(iv, covered + b"\x80" if self.other else covered, icv)
+
+
+@breaks("ah.dev.icv-covers")
+class PadsBeforeCmac(OtherTransform):
+    """AES-CMAC is computed over what the ICV covers and an octet of padding."""
+
+    ah = _OtherCmac
 
 
 class _Ttl(Counting):
@@ -341,6 +376,19 @@ class OptionTypeCounts(OtherTransform):
     """Type and length of a mutable IPv4 option count as they are, as in IPv6."""
 
     ah = _TypeStays
+
+
+class _SkipsTwo(Counting):
+    def count(self, front: bytearray) -> None:
+        if self.version == 4 and front[20:21] == b"\1":
+            self.as_it_is(front, 20)
+
+
+@breaks("ah.dev.icv-ipv4-options")
+class NoOperationHidesOptions(OtherTransform):
+    """What follows a No Operation in the IPv4 options counts as it is."""
+
+    ah = _SkipsTwo
 
 
 class _Unpredicted(Counting):

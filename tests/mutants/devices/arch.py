@@ -13,6 +13,7 @@ from virtionet_ipsec.ipsec.ip import traffic_class, with_traffic_class
 from virtionet_ipsec.wire.admin import AdminCmdHdr, ResourceObjCreateData
 from virtionet_ipsec.wire.codec import parse
 from virtionet_ipsec.wire.enums import Opcode
+from virtionet_ipsec.wire.profile import Profile
 from virtionet_ipsec.wire.sa import ipsec_sa
 
 from ..mutant import breaks
@@ -23,20 +24,48 @@ def _is_fragment(packet: bytes) -> bool:
     return version(packet) == 4 and bool((packet[6] << 8 | packet[7]) & 0x3FFF)
 
 
-@breaks("arch.dev.no-fragment-in-transport")
-class SendsFragmentsInTheClear(Device):
-    """A fragment for a transport mode SA leaves as it is."""
+def _in_the_clear(reason: Reason) -> type[Transmitter]:
+    """A transmitter that sends what IPsec refuses for this reason as it is."""
 
     class Wrong(Transmitter):
         def _protected(self, buffer: bytes) -> bytes:
             try:
                 return super()._protected(buffer)
             except Refused as refused:
-                if refused.reason is Reason.FRAGMENT:
+                if refused.reason is reason:
                     return buffer[self._size :]
                 raise
 
-    _transmitter_class = Wrong
+    return Wrong
+
+
+@breaks("arch.dev.no-fragment-in-transport")
+class SendsFragmentsInTheClear(Device):
+    """A fragment for a transport mode SA leaves as it is."""
+
+    _transmitter_class = _in_the_clear(Reason.FRAGMENT)
+
+
+@breaks("arch.dev.nothing-in-the-clear")
+@breaks("arch.dev.nothing-in-the-clear", profile=Profile.RFC_V1)
+class SendsUnknownInTheClear(Device):
+    """A packet with SECURITY and an id that no outbound SA has leaves as it is."""
+
+    _transmitter_class = _in_the_clear(Reason.UNKNOWN_SA)
+
+
+@breaks("arch.dev.nothing-in-the-clear")
+class SendsSpentInTheClear(Device):
+    """A packet for an SA that reached its hard limit leaves as it is."""
+
+    _transmitter_class = _in_the_clear(Reason.HARD_LIFETIME)
+
+
+@breaks("arch.dev.nothing-in-the-clear")
+class SendsNoIpInTheClear(Device):
+    """A frame with SECURITY that holds no IP packet leaves as it is."""
+
+    _transmitter_class = _in_the_clear(Reason.NOT_IP)
 
 
 @breaks("arch.dev.no-fragment-in-transport")
@@ -163,6 +192,21 @@ class NoFlowLabelOut(Device):
     )
 
 
+def _marks(wire: bytes, params: SaParams) -> bool:
+    return params.ecn and traffic_class(wire) & 3 == 3
+
+
+@breaks("arch.dev.inner-header-unchanged")
+class MarkingClearsTheFlowLabel(Device):
+    """An IPv6 packet that gets CE from the outer header loses the low half of its flow label."""
+
+    _inbound_class = taking_out(
+        lambda plain, wire, params: (
+            with_word(plain, 2, b"\0\0") if _marks(wire, params) and version(plain) == 6 else plain
+        )
+    )
+
+
 def _no_operation(packet: bytes) -> bytes:
     size = (packet[0] & 15) * 4
     return mended(with_word(packet, 20, b"\1" * (size - 20))) if version(packet) == 4 else packet
@@ -257,4 +301,13 @@ class CopiesDscpIn(Device):
             if params.mode is Mode.TUNNEL
             else plain
         )
+    )
+
+
+@breaks("arch.dev.inner-dscp-kept")
+class MarkingCopiesDscp(Device):
+    """With the option ECN a packet that gets CE from the outer header gets its DSCP, too."""
+
+    _inbound_class = taking_out(
+        lambda plain, wire, params: with_traffic_class(plain, traffic_class(wire)) if _marks(wire, params) else plain
     )

@@ -10,6 +10,7 @@ from virtionet_ipsec.device.capabilities import CapabilityCommands
 from virtionet_ipsec.device.refusal import invalid_field
 from virtionet_ipsec.wire.bitmap import u64_bitmap
 from virtionet_ipsec.wire.enums import AdminStatus, CapId, Opcode
+from virtionet_ipsec.wire.profile import Profile
 
 from ..mutant import breaks
 from ..wrapping import altering_answers_to, replace_handler
@@ -126,6 +127,33 @@ class WantsPartialMasks(_PickySetting):
         return cap != CapId.FF_SELECTOR_CAP or wanted[9:10] != b"\0"
 
 
+class _Beyond(Device):
+    """What is beyond the device's capability is refused with ``status``."""
+
+    status: ClassVar[AdminStatus]
+
+    def _refuse(self, status: int, qualifier: int) -> tuple[int, int]:
+        return (self.status if status == AdminStatus.EINVAL else status), qualifier
+
+    def _execute(self, readable: bytes) -> bytes:
+        return altering_answers_to(Opcode.DRIVER_CAP_SET, self._refuse)(self, readable)
+
+
+@breaks("caps.dev.set-beyond-device")
+@breaks("caps.dev.set-beyond-device", profile=Profile.RFC_V1)
+class NoSpaceBeyond(_Beyond):
+    """A limit above the device's, or a flag that the device does not have, is refused with ENOSPC."""
+
+    status = AdminStatus.ENOSPC
+
+
+@breaks("caps.dev.set-beyond-device")
+class NoSuchBeyond(_Beyond):
+    """A limit above the device's, or a flag that the device does not have, is refused with ENXIO."""
+
+    status = AdminStatus.ENXIO
+
+
 @breaks("caps.dev.disable-busy")
 class DisablesAtAnyTime(Device):
     """DRIVER_CAP_SET takes zeros while objects exist."""
@@ -142,6 +170,17 @@ class CountsOutboundSas(Device):
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
         commands = CapabilityCommands(self._capabilities, lambda kind: kind != 0x204 and self._objects.count(kind))
+        self._admin._handlers[Opcode.DRIVER_CAP_SET] = commands.driver_set
+
+
+@breaks("caps.dev.set-limit")
+class BusyWithAnyObject(Device):
+    """Any object keeps every capability from being set."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        types = tuple(self._objects._tables)
+        commands = CapabilityCommands(self._capabilities, lambda _: sum(map(self._objects.count, types)))
         self._admin._handlers[Opcode.DRIVER_CAP_SET] = commands.driver_set
 
 

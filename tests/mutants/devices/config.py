@@ -177,6 +177,18 @@ class CountsTheTagTwice(Device):
     _receiver_class = _CountsTheTagTwice
 
 
+class _CountsTwoTagsTwice(Receiver):
+    def _check_mtu(self, data: bytes) -> None:
+        super()._check_mtu(data[:-8] if data[self._size + 12 :].startswith(b"\x88\xa8") else data)
+
+
+@breaks("config.dev.mtu-receive")
+class CountsTwoTagsTwice(Device):
+    """A received packet with two VLAN tags is passed to the driver up to a length of mtu and eight octets."""
+
+    _receiver_class = _CountsTwoTagsTwice
+
+
 class _PassesWhatItDecrypted(Receiver):
     def _check_mtu(self, data: bytes) -> None:
         if data[0] & (self._security | self._err) != self._security:
@@ -201,6 +213,19 @@ class PassesWhatFailed(Device):
     """A packet that failed in IPsec processing is passed to the driver whatever its length."""
 
     _receiver_class = _PassesWhatFailed
+
+
+class _NoTwoTags(Transmitter):
+    def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
+        tagged = buffer[self._size + 12 :].startswith(b"\x88\xa8")
+        return () if tagged and len(buffer) > self._size + self._plain_most - 4 else super().transmit(buffer, queue)
+
+
+@breaks("config.dev.mtu-transmit")
+class DropsTwoTags(Device):
+    """A transmitted packet with two VLAN tags is dropped when its frame has more than mtu and ten octets."""
+
+    _transmitter_class = _NoTwoTags
 
 
 class _DropsTheLongest(Transmitter):

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from virtionet_ipsec.device import Device
-from virtionet_ipsec.ipsec import InboundSa, Mode, Reason, Refused
+from virtionet_ipsec.ipsec import InboundSa, Mode, OutboundSa, Reason, Refused
 from virtionet_ipsec.ipsec.ip import traffic_class, with_traffic_class
 
 from ..mutant import breaks
-from ..wrong_sas import putting_in, with_outer, with_word
+from ..wrong_sas import putting_in, taking_out, version, with_outer, with_word
 
 NOT_ECT, ECT_1, ECT_0, CE = range(4)
 
@@ -42,6 +42,18 @@ class AlwaysCopiesEcn(Device):
     """The inner codepoint is copied without the option as well."""
 
     _outbound_class = with_outer(lambda header, inner: _with_ecn(header, _ecn(inner)))
+
+
+class _WholeOctet(OutboundSa):
+    def _configure(self, params: Any) -> None:
+        super()._configure(replace(params, ecn=params.ecn or params.copy_dscp))
+
+
+@breaks("ecn.dev.ingress-compatibility")
+class CopiesEcnWithDscp(Device):
+    """COPY_DSCP copies the whole octet, the codepoint too."""
+
+    _outbound_class = _WholeOctet
 
 
 @breaks("ecn.dev.inner-kept")
@@ -89,6 +101,20 @@ class Rfc4301(Device):
     """ECT(1) outside does not change ECT(0) inside, as before RFC 6040."""
 
     _inbound_class = _instead((ECT_0, ECT_1), ECT_0)
+
+
+def _misplaced(plain: bytes, wire: bytes, params: Any) -> bytes:
+    if not params.ecn or version(plain) == 4:
+        return plain
+    # The last two bits of the first octet, which are the first two of DSCP, where those of the codepoint were meant.
+    return plain[:1] + bytes((plain[1] & 0xCF | (plain[1] | plain[0] << 4) & 0x30,)) + plain[2:]
+
+
+@breaks("ecn.dev.egress")
+class MisplacesTheCodepoint(Device):
+    """The last bits of DSCP get into the codepoint of an inner IPv6 packet."""
+
+    _inbound_class = taking_out(_misplaced)
 
 
 @breaks("ecn.dev.egress-drop")

@@ -12,10 +12,12 @@ from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.limits import ALL_SA_MODES, Limits
 from virtionet_ipsec.device.receive import Receiver
 from virtionet_ipsec.ipsec import InboundSa, Mode, OutboundSa, Protocol, Reason, Refused, SaParams
+from virtionet_ipsec.ipsec.algorithms import CIPHERS
 from virtionet_ipsec.ipsec.ip import with_ipv4_checksum
 from virtionet_ipsec.ipsec.outbound import trailers
 from virtionet_ipsec.wire.codec import build, parse
 from virtionet_ipsec.wire.enums import CipherAlgo, IpsecOption, MacAlgo
+from virtionet_ipsec.wire.profile import Profile
 from virtionet_ipsec.wire.sa import ipsec_sa
 
 from ..mutant import breaks
@@ -172,6 +174,19 @@ class TfcPaddingStays(Device):
     """What follows the inner packet's own length is handed up with it."""
 
     _inbound_class = _Untrimmed
+
+
+class _Padding(OutboundSa):
+    def _esp_tunnel(self, packet: bytes, seq: int) -> bytes:
+        return super()._esp_tunnel(packet + bytes(-len(packet) % 64), seq)
+
+
+@breaks("esp.dev.tfc-unnegotiated")
+@breaks("esp.dev.tfc-unnegotiated", profile=Profile.RFC_V1)
+class TfcPaddingUnasked(Device):
+    """In tunnel mode TFC padding makes what is carried a multiple of 64 octets."""
+
+    _outbound_class = _Padding
 
 
 class _Longer(OutboundSa):
@@ -367,6 +382,22 @@ class LengthOfTheWire(Device):
     """In transport mode the IPv4 Total Length stays that of the protected packet."""
 
     _inbound_class = _OldLength
+
+
+class _TwoBlocks(Wrapped):
+    def open(self, packet: bytes, start: int, end: int, high: bytes) -> bytes:
+        params = self.params
+        encrypted = end - start - 8 - params.iv_length - params.icv_length
+        if params.cipher and CIPHERS[params.cipher].block > 4 and encrypted == CIPHERS[params.cipher].block:
+            raise Refused(Reason.MALFORMED)
+        return super().open(packet, start, end, high)
+
+
+@breaks("esp.dev.transport-rebuilt")
+class TwoBlocksAtLeast(OtherTransform):
+    """A received packet of one block of a block cipher is refused."""
+
+    esp = _TwoBlocks
 
 
 class _OldChecksum(InboundSa):

@@ -82,6 +82,27 @@ class MostSelectorsFirst(Device):
     )
 
 
+def _recirculating_failures(receiver: Receiver, frame: bytes) -> tuple[bytes, bytes, bool]:
+    front, body, processed = Receiver._ipsec(receiver, frame)
+    taken = receiver._flows.lookup(frame)
+    if not processed and taken is not None and taken.action == Action.IPSEC_RECIRCULATE:
+        others = FlowTable()
+        for rule in receiver._flows.rules.values():
+            if rule.action not in (Action.IPSEC, Action.IPSEC_RECIRCULATE):
+                others.put_rule(rule)
+        again = others.lookup(frame)
+        if again is not None:
+            receiver._final_action(again)
+    return front, body, processed
+
+
+@breaks("ff.dev.rules-stop", "ff.dev.single-action")
+class RecirculatesFailures(Device):
+    """IPSEC_RECIRCULATE lets the rules with DROP act on a packet that failed IPsec processing, too."""
+
+    _receiver_class = receiver(_ipsec=_recirculating_failures)
+
+
 @breaks("ff.dev.rules-stop", "ff.dev.single-action")
 class LaterRulesDrop(Device):
     """A DROP rule acts even on a packet that another rule took before."""
@@ -197,6 +218,17 @@ class SeesUdpInFragments(Device):
     """A later IPv4 fragment is looked at as if a transport header were in it."""
 
     __init__ = seeing(lambda frame: frame[:20] + b"\0\0" + frame[22:] if frame[12:14] == b"\x08\x00" else frame)
+
+
+def _first(frame: bytes) -> bytes:
+    return frame[:20] + b"\0\0" + frame[22:] if frame[12:14] == b"\x08\x00" and not frame[21] else frame
+
+
+@breaks("ff.dev.action-taken")
+class LooksAtOneOctetOfTheOffset(Device):
+    """A later IPv4 fragment whose Fragment Offset ends in a zero octet is taken for a first one."""
+
+    __init__ = seeing(_first)
 
 
 @breaks("ff.dev.action-taken")

@@ -54,18 +54,6 @@ class TwelveOctetsOfIv(Device):
     _outbound_class = _sending(_LongIv, 4)
 
 
-class _FromOne(AeadTransform):
-    def __init__(self, params: SaParams, next_iv: IvSource) -> None:
-        super().__init__(params, CounterIv(bytes(7) + b"\1"))
-
-
-@breaks("gcm.dev.iv-unique")
-class CountsFromOne(Device):
-    """IVs count from 1 in every SA, also in one that is created again under the same key."""
-
-    _outbound_class = _sending(_FromOne)
-
-
 class _SixBits(AeadTransform):
     def __init__(self, params: SaParams, next_iv: IvSource) -> None:
         count = CounterIv(next_iv())

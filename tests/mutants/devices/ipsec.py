@@ -9,11 +9,11 @@ from typing import Any
 
 from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.limits import ALL_SA_MODES, IpsecResourceLimits, Limits, SaModeCap
-from virtionet_ipsec.device.refusal import exists, invalid_field
+from virtionet_ipsec.device.refusal import exists
 from virtionet_ipsec.device.sa_params import NO_EXTRAS, sa_params
 from virtionet_ipsec.wire.admin import AdminCmdHdr, ResourceObjHdr
 from virtionet_ipsec.wire.codec import parse
-from virtionet_ipsec.wire.enums import CapId, IpsecMode, IpsecOption, Opcode, ResourceType
+from virtionet_ipsec.wire.enums import CapId, Feature, IpsecMode, IpsecOption, Opcode, ResourceType
 
 from ..mutant import breaks
 
@@ -93,6 +93,27 @@ class HidesTheSaCap(Device):
     """CAP_ID_LIST_QUERY does not list IPSEC_SA_CAP."""
 
     _execute = answering(Opcode.CAP_ID_LIST_QUERY, without_bit(CapId.IPSEC_SA_CAP))
+
+
+def _without_mac(cap: CapId) -> Callable[[Any, bytes], bytes]:
+    hidden = answering(Opcode.CAP_ID_LIST_QUERY, without_bit(cap))
+    return lambda device, readable: (Device._execute if device.negotiated >> Feature.MAC & 1 else hidden)(
+        device, readable
+    )
+
+
+@breaks("ipsec.dev.resource-cap-listed")
+class HidesTheResourceCapWithoutMac(Device):
+    """Without VIRTIO_NET_F_MAC CAP_ID_LIST_QUERY does not list IPSEC_RESOURCE_CAP."""
+
+    _execute = _without_mac(CapId.IPSEC_RESOURCE_CAP)
+
+
+@breaks("ipsec.dev.sa-cap-listed")
+class HidesTheSaCapWithoutMac(Device):
+    """Without VIRTIO_NET_F_MAC CAP_ID_LIST_QUERY does not list IPSEC_SA_CAP."""
+
+    _execute = _without_mac(CapId.IPSEC_SA_CAP)
 
 
 @breaks("ipsec.dev.supports-create")
@@ -395,97 +416,3 @@ class DuplicateSpiExists(Device):
             add(resource_id, params)
 
         self._inbound._add = checked
-
-
-# -- what becomes of SAs -----------------------------------------------------------------------------------------
-
-
-@breaks("ipsec.dev.sa-lookup")
-class SendsWithTheLastSa(Device):
-    """Every packet goes through the outbound SA that was created last."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        add, sas = self._outbound._add, self._outbound.sas
-
-        def everywhere(resource_id: int, params: Any) -> None:
-            add(resource_id, params)
-            sas.update(dict.fromkeys(sas, sas[resource_id]))
-
-        self._outbound._add = everywhere
-
-
-@breaks("ipsec.dev.sa-lookup")
-class CountsInboundSas(Device):
-    """The driver is told the how manieth inbound SA it was, not its id."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        add, inbound = self._inbound._add, self._inbound
-
-        def counted(resource_id: int, params: Any) -> None:
-            add(resource_id, params)
-            inbound.by_spi[params.spi] = len(inbound.sas), inbound.sas[resource_id]
-
-        self._inbound._add = counted
-
-
-@breaks("ipsec.dev.recreate-after-destroy")
-class UsesIdsOnce(Device):
-    """An inbound id can be used once until reset."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        create, used = self._inbound.create, set()
-
-        def once(resource_id: int, data: bytes) -> bytes:
-            if resource_id in used:
-                raise invalid_field("an id that was used before")
-            used.add(resource_id)
-            return create(resource_id, data)
-
-        self._inbound.create = once
-
-
-@breaks("ipsec.dev.recreate-after-destroy")
-class KeepsDestroyedIds(Device):
-    """An outbound SA that was destroyed still exists when it is created again."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        create, used = self._outbound.create, set()
-
-        def once(resource_id: int, data: bytes) -> bytes:
-            if resource_id in used:
-                raise exists("the id")
-            used.add(resource_id)
-            return create(resource_id, data)
-
-        self._outbound.create = once
-
-
-@breaks("ipsec.dev.reset-destroys-objects")
-class KeepsOutboundSas(Device):
-    """Outbound SAs go on protecting packets after a reset."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        self._outbound.reset = lambda: None
-
-
-@breaks("ipsec.dev.reset-destroys-objects")
-class KeepsSpis(Device):
-    """Inbound SAs go on receiving, and their SPIs remain taken, after a reset."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        self._inbound.reset = lambda: None
-
-
-@breaks("ipsec.dev.reset-destroys-objects")
-class KeepsRules(Device):
-    """Flow filter rules go on matching after a reset."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        self.flow_table.clear = lambda: None

@@ -52,6 +52,15 @@ class Always4500(Device):
     _outbound_class = _in_udp(lambda packet, at: _as_before(with_word(packet, at, b"\x11\x94" * 2), at))
 
 
+@breaks("natt.dev.udp-header")
+class SendsZeroOverIpv6(Device):
+    """A UDP checksum over IPv6 that comes to 0 is sent as 0."""
+
+    _outbound_class = _in_udp(
+        lambda packet, at: with_word(packet, at + 6, b"\0\0") if packet[at + 6 : at + 8] == b"\xff\xff" else packet
+    )
+
+
 @breaks("natt.dev.checksum-zero")
 class ChecksumOverIpv4(Device):
     """There is a UDP checksum over IPv4, and it is right."""

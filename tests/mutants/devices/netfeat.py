@@ -1,4 +1,4 @@
-"""Devices that offer a feature without one that it requires."""
+"""Devices that offer a feature without one that it requires, or that should stand beside it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def offers_without(feature: Feature, missing: tuple[Feature, ...]) -> None:
     )
     entry = f"netfeat.dev.{feature.name.lower().replace('_', '-')}"
     breaks(entry, features=1 << Feature.VERSION_1 | with_all_that_it_requires(feature))(kind)
+
+
+@breaks("netfeat.dev.ipsec-out-net-header")
+class IpsecWithoutOffset(Device):
+    """IPSEC is offered without OUT_NET_HEADER."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.features &= ~(1 << Feature.OUT_NET_HEADER)
 
 
 for _feature, _all_of in REQUIRED.items():

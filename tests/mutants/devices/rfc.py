@@ -735,6 +735,23 @@ class VerifiesNoMac(_Altered):
 
 
 @breaks("rfc.dev.rx-decrypt-authenticate", **RFC)
+class HandsUpTheLastPacket(Device):
+    """In the place of a packet that fails the last good one is handed up, with SECURITY_ERR."""
+
+    last = b""
+
+    def receive(self, frame: bytes) -> Received | None:
+        got = super().receive(frame)
+        if got is None:
+            return None
+        size, data = HdrLayout(self.profile, self.negotiated).size, b"".join(got.buffers)
+        if not data[0] & _SECURITY_ERR:
+            self.last = data[size:]
+            return got
+        return Received(got.queue, (data[:size] + self.last,))
+
+
+@breaks("rfc.dev.rx-decrypt-authenticate", **RFC)
 class DecryptsWithZeros(_Altered):
     """Received packets are decrypted with a key of zeros."""
 

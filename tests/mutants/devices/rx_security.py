@@ -8,7 +8,7 @@ from typing import Any
 
 from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.receive import Receiver
-from virtionet_ipsec.ipsec import InboundSa, Refused
+from virtionet_ipsec.ipsec import InboundSa, Reason, Refused
 from virtionet_ipsec.wire.enums import Feature, HdrFlag, HdrFlagRfcV1
 from virtionet_ipsec.wire.net_hdr import NetHdr
 from virtionet_ipsec.wire.profile import Profile
@@ -95,6 +95,13 @@ class KeepsSecurity(Remembering):
     )
 
 
+@breaks("rx.dev.security-set")
+class SecurityNeedsCsum(Device):
+    """Without VIRTIO_NET_F_CSUM no packet has SECURITY."""
+
+    receive = flags(lambda device, value, frame: value if negotiated(device, Feature.CSUM) else value & ~SECURITY)
+
+
 @breaks("rx.dev.security-independent")
 class WarnInsteadOfSecurity(Device):
     """The soft expiry warning takes the place of SECURITY."""
@@ -152,6 +159,49 @@ class ReplaysAreFine(Device):
     """A packet that came before has no SECURITY_ERR."""
 
     _receiver_class = quiet("replayed")
+
+
+@breaks("rx.dev.security-err-set")
+class OtherProtocolsAreFine(Device):
+    """A packet of the other protocol than its SA's has no SECURITY_ERR."""
+
+    _receiver_class = quiet("protocol_mismatch")
+
+
+@breaks("rx.dev.security-err-set")
+@breaks("rx.dev.security-err-set", profile=Profile.RFC_V1)
+class CutPacketsAreFine(Device):
+    """A packet whose IP header says more octets than there are has no SECURITY_ERR."""
+
+    _receiver_class = quiet("truncated")
+
+
+@breaks("rx.dev.security-err-set")
+class WrongLengthsAreFine(Device):
+    """A packet whose headers contradict each other has no SECURITY_ERR."""
+
+    _receiver_class = quiet("malformed")
+
+
+class _Stops(Receiver):
+    stopped = False
+
+    def _failed(self, frame: bytes, entry: Any, refused: Refused) -> tuple[bytes, bytes, bool]:
+        self.stopped = self.stopped or refused.reason is Reason.MALFORMED
+        return super()._failed(frame, entry, refused)
+
+    def _ipsec(self, frame: bytes) -> tuple[bytes, bytes, bool]:
+        front, body, processed = super()._ipsec(frame)
+        if self.stopped and processed:
+            front = bytes((front[0] | self._err,)) + front[1:]
+        return front, body, processed
+
+
+@breaks("rx.dev.security-err-set")
+class StopsAtMalformedPackets(Device):
+    """After a packet whose headers contradict each other every packet counts as wrong."""
+
+    _receiver_class = _Stops
 
 
 @breaks("rx.dev.security-err-clear")
@@ -221,3 +271,51 @@ class WarnsOneLate(Remembering):
     receive = altering_headers(
         lambda device, hdr, frame: replace(hdr, flags=hdr.flags & (device.remembered(hdr) | ~WARN & 0xFF))
     )
+
+
+@breaks("rx.dev.soft-expiry-warn")
+class WarnsAfterTheNextPacket(Device):
+    """A soft limit that MODIFY lowers counts when the next packet was processed, not for one that fails before."""
+
+    class _inbound_class(InboundSa):  # noqa: N801
+        def modify(self, params: Any) -> None:
+            before = self.state.soft_expired
+            super().modify(params)
+            self.state.soft_expired = before
+
+
+@breaks("rx.dev.security-resource")
+@breaks("rx.dev.security-resource", profile=Profile.RFC_V1)
+class NoResourceType(Device):
+    """resource_type is always zero."""
+
+    receive = altering_headers(lambda device, hdr, frame: replace(hdr, resource_type=0))
+
+
+@breaks("rx.dev.security-resource")
+class OutboundResourceType(Device):
+    """resource_type is that of outbound SAs."""
+
+    receive = altering_headers(
+        lambda device, hdr, frame: replace(hdr, resource_type=hdr.resource_type and int(device._outbound.type))
+    )
+
+
+class RememberingResource(Device):
+    """A device that knows resource_id and resource_type of the packet before."""
+
+    resource = 0, 0
+
+    def kept(self, hdr: NetHdr) -> NetHdr:
+        if not hdr.resource_type:
+            return replace(hdr, resource_id=self.resource[0], resource_type=self.resource[1])
+        self.resource = hdr.resource_id, hdr.resource_type
+        return hdr
+
+
+@breaks("rx.dev.security-resource")
+@breaks("rx.dev.security-resource", profile=Profile.RFC_V1)
+class KeepsResource(RememberingResource):
+    """resource_id and resource_type of a plain packet are those of the packet before it."""
+
+    receive = altering_headers(lambda device, hdr, frame: device.kept(hdr))

@@ -321,6 +321,34 @@ class EveryLatePacketIsNew(OtherWindow):
     window_class = _ShortRule
 
 
+class _DeadAtTheEdge(ReplayWindow):
+    def infer(self, low: int) -> int:
+        if self.size and self.top & _LOW == self.size - 1:
+            raise Refused(Reason.TOO_OLD)
+        return super().infer(low)
+
+
+@breaks_both("replay-esn")
+class DeadAtTheEdge(OtherWindow):
+    """With ESN nothing is accepted any more as soon as the window begins with low half 0."""
+
+    window_class = _DeadAtTheEdge
+
+
+class _EdgeTooEarly(ReplayWindow):
+    def infer(self, low: int) -> int:
+        if self.top >> 32 and self.top & _LOW == self.size - 2:
+            return self.top >> 32 << 32 | low
+        return super().infer(low)
+
+
+@breaks_both("replay-esn")
+class EdgeTooEarly(OtherWindow):
+    """A window of which one number lies in the subspace before counts as if it lay within one."""
+
+    window_class = _EdgeTooEarly
+
+
 @breaks_both("replay-minimum")
 class SmallWindows(Device):
     """max_replay_win_sz is 31 in transport modes."""

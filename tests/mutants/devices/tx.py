@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from virtionet_ipsec.device import Device
+from virtionet_ipsec.device.transmit import Transmitter
 from virtionet_ipsec.wire.enums import Feature, GsoType, HdrFlag
 from virtionet_ipsec.wire.net_hdr import HdrLayout, NetHdr
 from virtionet_ipsec.wire.profile import Profile
@@ -52,6 +54,78 @@ class DropsUnnegotiatedSecurity(Taking):
     def take(self, header: NetHdr, frame: bytes) -> NetHdr | None:
         security = HdrLayout(self.profile, self.negotiated).security
         return None if header.flags & security and not self.has(Feature.IPSEC) else header
+
+
+@breaks("tx.dev.unknown-flags")
+class FillsInUnnegotiatedChecksum(Device):
+    """NEEDS_CSUM is carried out whether VIRTIO_NET_F_CSUM was negotiated or not."""
+
+    class Wrong(Transmitter):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self._needs_csum = int(HdrFlag.NEEDS_CSUM)
+
+    _transmitter_class = Wrong
+
+
+@breaks("tx.dev.needs-csum")
+@breaks("tx.dev.needs-csum", profile=Profile.RFC_V1)
+class IgnoresNeedsCsum(Taking):
+    """NEEDS_CSUM does nothing."""
+
+    def take(self, header: NetHdr, frame: bytes) -> NetHdr | None:
+        return replace(header, flags=header.flags & ~HdrFlag.NEEDS_CSUM)
+
+
+class _Checksumming(Transmitter):
+    """A device's checksums, altered."""
+
+    def _with_checksum(self, buffer: bytes) -> bytes:
+        size = self._size
+        header, frame = buffer[:size], super()._with_checksum(buffer)[size:]
+        start, offset = (int.from_bytes(header[at : at + 2], "little") for at in (6, 8))
+        right = frame[start + offset : start + offset + 2]
+        value = self.alter(right, frame[start:])
+        return header + frame[: start + offset] + value + frame[start + offset + 2 :]
+
+    def alter(self, right: bytes, summed: bytes) -> bytes:
+        raise NotImplementedError
+
+
+@breaks("tx.dev.needs-csum")
+class SendsZeroSums(Device):
+    """A computed checksum of 0 is sent as 0."""
+
+    class Wrong(_Checksumming):
+        def alter(self, right: bytes, summed: bytes) -> bytes:
+            return b"\0\0" if right == b"\xff\xff" else right
+
+    _transmitter_class = Wrong
+
+
+@breaks("tx.dev.needs-csum")
+class LeavesOutOddOctets(Device):
+    """The last octet of a packet of odd length is not in the checksum."""
+
+    class Wrong(_Checksumming):
+        def alter(self, right: bytes, summed: bytes) -> bytes:
+            if len(summed) % 2 == 0 or not summed[-1]:
+                return right
+            total = (int.from_bytes(right, "big") + (summed[-1] << 8)) % 0xFFFF
+            return (total or 0xFFFF).to_bytes(2, "big")
+
+    _transmitter_class = Wrong
+
+
+@breaks("tx.dev.needs-csum")
+class NoChecksumBeforeEncryption(Device):
+    """A packet with SECURITY and NEEDS_CSUM is protected with its checksum undone."""
+
+    class Wrong(Transmitter):
+        def _with_checksum(self, buffer: bytes) -> bytes:
+            return buffer if buffer[0] & self._security else super()._with_checksum(buffer)
+
+    _transmitter_class = Wrong
 
 
 @breaks("tx.dev.csum-fields-unused")

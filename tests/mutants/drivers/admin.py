@@ -55,3 +55,12 @@ class ListsTooFew(Through):
 
     def set_up_commands(self) -> None:
         self.admin.list_use(self.admin.list_query() - {Opcode.RESOURCE_OBJ_CREATE})
+
+
+@violates("admin.drv.listed-commands")
+class AsksAfterBlocking(Through):
+    """Sends LIST_QUERY, which its LIST_USE leaves out."""
+
+    def set_up_commands(self) -> None:
+        self.admin.list_use(self.admin.list_query() - {Opcode.LIST_QUERY})
+        self.admin.list_query()

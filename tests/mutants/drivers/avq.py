@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from virtionet_ipsec.device.exchanges import Commanded
-from virtionet_ipsec.wire.admin import AdminCmdHdr, AdminCmdResult, CapGetData
+from virtionet_ipsec.wire.admin import AdminCmdHdr, CapGetData
 from virtionet_ipsec.wire.codec import build
 from virtionet_ipsec.wire.enums import AdminStatus, CapId, Opcode
 from virtionet_ipsec.wire.profile import Profile
 
-from ..meddling import Meddling, Through
+from ..meddling import Answering, Meddling, Through
 from ..mutant import violates
 from ..session import ReferenceDriver
 
@@ -69,27 +68,14 @@ class WantsNothing(ReferenceDriver):
 _CAP_GET = build(AdminCmdHdr, opcode=Opcode.DEVICE_CAP_GET) + build(CapGetData, id=CapId.IPSEC_SA_CAP)
 
 
-class Busy(Meddling):
-    """A device that says EAGAIN once, to a command that is sent when ``busy`` is set."""
-
-    def admin(self, readable: bytes, writable_len: int = 1 << 16) -> bytes:
-        if not getattr(self.device, "busy", False):
-            written: bytes = self.device.admin(readable, writable_len)
-            return written
-        self.device.busy = False
-        written = build(AdminCmdResult, status=AdminStatus.EAGAIN)
-        self.device.on_exchange(Commanded(readable, writable_len, written))
-        return written
-
-
 class AsksABusyDevice(ReferenceDriver):
     """Gets a capability while the device is busy."""
 
     def __init__(self, port: Any, profile: Profile) -> None:
-        super().__init__(Busy(port), profile)
+        super().__init__(Answering(port), profile)
 
     def make_rules(self) -> None:
-        self.port.busy = True
+        self.port.says = AdminStatus.EAGAIN
         self.ask()
         super().make_rules()
 
@@ -105,3 +91,15 @@ class AsksOnce(AsksABusyDevice):
 
     def ask(self) -> None:
         self.port.admin(_CAP_GET)
+
+
+@violates("avq.drv.retries-eagain")
+class GivesUp(AsksOnce):
+    """Sends a command again that completed with EAGAIN, and not when that happens once more."""
+
+    right = AsksABusyDevice
+
+    def ask(self) -> None:
+        super().ask()
+        self.port.says = AdminStatus.EAGAIN
+        super().ask()

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from virtionet_ipsec.device.limits import Limits, SelectorCap
-from virtionet_ipsec.driver import AdminError
+from virtionet_ipsec.driver import AdminError, flow_rules
 from virtionet_ipsec.driver.flow_rules import ETHERTYPE_AT, Match
 from virtionet_ipsec.wire.capabilities import FfSelectorCap
 from virtionet_ipsec.wire.codec import build
-from virtionet_ipsec.wire.enums import SELECTOR_LENGTH, Action, CapId, ResourceType, SelectorFlag, SelectorType
+from virtionet_ipsec.wire.enums import (
+    SELECTOR_LENGTH,
+    Action,
+    AdminStatus,
+    CapId,
+    ResourceType,
+    SelectorFlag,
+    SelectorType,
+)
+from virtionet_ipsec.wire.profile import Profile
 
+from ..meddling import Answering
 from ..mutant import violates
 from ..session import ReferenceDriver
 
@@ -77,6 +87,23 @@ class OnePriority(ReferenceDriver):
         group = self.create_group(1000)
         for matches in ((IPV4_FRAME,), (IPV4_FRAME, UDP_PACKET)):
             self.create_rule(group, self.create_classifier(matches), 0, Action.IPSEC, matches)
+
+
+@violates("ff.drv.overlap-priority")
+class OnePriorityLater(ReferenceDriver):
+    """Gives a rule the priority of another one that may match the same packet."""
+
+    def __init__(self, port: Any, profile: Profile) -> None:
+        super().__init__(Answering(port), profile)
+
+    def make_rules(self) -> None:
+        super().make_rules()
+        group = self.create_group(1000)
+        classifier = self.create_classifier((IPV4_FRAME,))
+        rules = [self.create_rule(group, classifier, priority, Action.IPSEC, (IPV4_FRAME,)) for priority in (0, 1)]
+        self.port.says = AdminStatus.OK
+        data = flow_rules.rule(group, classifier, 0, Action.IPSEC, (IPV4_FRAME,))
+        self.admin.modify(ResourceType.FF_RULE, rules[1], data)
 
 
 class OddClassifier(ReferenceDriver):

@@ -11,10 +11,11 @@ from virtionet_ipsec.driver.sa_object import sa_object
 from virtionet_ipsec.ipsec import Direction, UdpEncap
 from virtionet_ipsec.wire.capabilities import IpsecResourceCap, ipsec_sa_cap
 from virtionet_ipsec.wire.codec import build, parse
-from virtionet_ipsec.wire.enums import AeadAlgo, CapId, IpsecMode, IpsecOption, ResourceType
+from virtionet_ipsec.wire.enums import AdminStatus, AeadAlgo, CapId, IpsecMode, IpsecOption, ResourceType
 from virtionet_ipsec.wire.profile import Profile
 from virtionet_ipsec.wire.sa import KEY_SIZE, ipsec_sa
 
+from ..meddling import Answering
 from ..mutant import violates
 from ..session import ReferenceDriver, sa
 
@@ -153,14 +154,36 @@ class WrongDirection(OddSa):
     changes: ClassVar = {"direction": 1}
 
 
+class LenientDevice(ReferenceDriver):
+    """Has a device that lets two inbound SAs have one SPI: it need not refuse them (D20)."""
+
+    def __init__(self, port: Any, profile: Profile) -> None:
+        super().__init__(Answering(port), profile)
+
+
 @violates("ipsec.drv.duplicate-spi")
-class SameSpi(ReferenceDriver):
+class SameSpi(LenientDevice):
     """Creates a second inbound SA with the SPI of the first."""
+
+    right = LenientDevice
 
     def make_sas(self) -> None:
         super().make_sas()
-        with suppress(AdminError):
-            self.create_sa(sa(INBOUND))
+        self.port.says = AdminStatus.OK
+        self.create_sa(sa(INBOUND))
+
+
+@violates("ipsec.drv.duplicate-spi")
+class SpiChanged(LenientDevice):
+    """Gives an inbound SA the SPI of another one."""
+
+    right = LenientDevice
+
+    def make_sas(self) -> None:
+        super().make_sas()
+        second = self.create_sa(sa(INBOUND, 0x2000))
+        self.port.says = AdminStatus.OK
+        self.modify_sa(sa(INBOUND), second)
 
 
 @violates("ipsec.drv.pmtu")

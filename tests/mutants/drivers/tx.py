@@ -15,6 +15,7 @@ from ..mutant import violates
 from ..segmenting import TSO, Offload, Segmenting, segment, with_pseudo_sum
 from ..session import FRAME, ReferenceDriver
 
+ARP = frames.MACS + b"\x08\x06" + bytes(28)
 WITHOUT_CSUM = default_features(Profile.VIRTIO_1_4) & ~feature_mask(Feature.CSUM)
 ECN = TSO | feature_mask(Feature.HOST_ECN)
 HDRLEN = TSO | feature_mask(Feature.GUEST_HDRLEN)
@@ -58,6 +59,51 @@ class ClaimsCoalesced(OddHeader):
     """Sets RSC_INFO."""
 
     fields: ClassVar = {"flags": HdrFlag.RSC_INFO}
+
+
+class GivesOffset(ReferenceDriver):
+    """Sends packets with outer_nh_offset, the right one: plain, behind a VLAN tag, to be protected, and ARP."""
+
+    def pass_packets(self) -> None:
+        super().pass_packets()
+        tagged = FRAME[:12] + b"\x81\0\0\5" + FRAME[12:]
+        for frame, offset in ((FRAME, 14), (frames.udp6_frame(), 14), (tagged, 18), (ARP, 0), (FRAME, 0)):
+            self.port.transmit(self.with_offset(self.header(), offset) + frame)
+        self.port.transmit(self.with_offset(self.header(self.outbound), 14) + FRAME)
+
+    def with_offset(self, header: bytes, offset: int) -> bytes:
+        return self.layout.build(replace(self.layout.parse(header), outer_nh_offset=self.altered(offset)))
+
+    def altered(self, offset: int) -> int:
+        """The offset as it is given: the step for a fault."""
+        return offset
+
+
+GivesOffset.right = GivesOffset
+
+
+@violates("tx.drv.outer-nh-offset-optional", "tx.drv.outer-nh-offset-permitted")
+class OffsetBeforeTags(GivesOffset):
+    """Gives the offset behind a VLAN tag as if there were none."""
+
+    def altered(self, offset: int) -> int:
+        return min(offset, 14)
+
+
+@violates("tx.drv.outer-nh-offset-optional", "tx.drv.outer-nh-offset-permitted")
+class OffsetWithHeader(GivesOffset):
+    """Counts outer_nh_offset from the beginning of virtio_net_hdr."""
+
+    def altered(self, offset: int) -> int:
+        return offset + self.layout.size if offset else 0
+
+
+@violates("tx.drv.outer-nh-offset-optional", "tx.drv.outer-nh-offset-permitted")
+class OffsetBehindTheEnd(GivesOffset):
+    """Gives, in front of ARP too, an outer_nh_offset behind the packet."""
+
+    def altered(self, offset: int) -> int:
+        return offset or 1500
 
 
 # -- checksums ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ...ipsec import Mode, Protocol, SaParams
+from ...wire.enums import IpsecMode, IpsecOption
 from ..check import check
 from ..driving import admission, ah_headers, frames, known_answers, sequences
 from ..driving.ah_headers import FRAME4, FRAME6, ah_sa, around4, around6, carried, check_icv
@@ -18,8 +19,9 @@ from ..driving.associations import (
     accepted,
     algorithms,
     create,
+    mode_cap,
     modes,
-    rejected_unchanged,
+    rejected,
     sa,
     send,
     start,
@@ -30,6 +32,7 @@ from ..driving.tunnels import living
 from ..verdict import NotApplicable
 
 _SUBSPACE = 1 << 32
+_AH_AT = 14 + 20  # where AH begins in a frame with an IPv4 header without options
 
 sequences.enter("ah", Protocol.AH)
 admission.enter("ah", Protocol.AH)
@@ -123,6 +126,15 @@ def reserved_ignored(rig: Rig) -> None:
 
 
 @check
+def esn_offered(rig: Rig) -> None:
+    """Every AH mode of VIRTIO_NET_IPSEC_SA_CAP has the option ESN."""
+    start(rig)
+    for mode in modes(rig, Protocol.AH):
+        options = IpsecOption(mode_cap(rig, IpsecMode[f"AH_{mode.name}"]).options)
+        rig.expect(IpsecOption.ESN in options, f"options of AH in {mode.value} mode", "ESN among them", str(options))
+
+
+@check
 def icv_length(rig: Rig) -> None:
     """The ICV field is a multiple of 32 bits long, and holds the MAC, over IPv4 and IPv6."""
     for row in _lengths(rig):
@@ -160,7 +172,7 @@ def icv_padding(rig: Rig) -> None:
     for seq, padding in enumerate((bytes(length), b"\xa5" * length), start=1):
         wire = ah(params, around6(), carried(params, 6), seq, padding=padding)
         at = 14 + 40 + 12 + params.icv_length
-        rejected_unchanged(rig, flipped(wire, at), "a packet whose ICV padding was changed")
+        rejected(rig, flipped(wire, at), "a packet whose ICV padding was changed")
         accepted(rig, wire, f"a packet with ICV padding {padding.hex()}")
 
 
@@ -197,7 +209,7 @@ def icv_covers(rig: Rig) -> None:
 
 @check
 def icv_wrong(rig: Rig) -> None:
-    """A packet in which an octet of AH or of the payload was changed is handed up unchanged with SECURITY_ERR."""
+    """A packet in which an octet of AH but the SPI, or of the payload, was changed is dropped or has SECURITY_ERR."""
     start(rig)
     mode = modes(rig, Protocol.AH)[0]
     for number, choice in enumerate(algorithms(rig, Protocol.AH, mode)):
@@ -206,22 +218,22 @@ def icv_wrong(rig: Rig) -> None:
         params = sa(rig, INBOUND, protocol=Protocol.AH, mode=mode, spi=0x1000 + number, **choice)
         wire = ah(params, around4(), carried(params), 1)
         with living(rig, params):
-            for at in range(14 + 20, len(wire)):
+            for at in (*range(_AH_AT, _AH_AT + 4), *range(_AH_AT + 8, len(wire))):  # an unknown SPI is another entry's
                 what = f"octet {at - 34} of the AH packet changed, {params.auth}"
-                rejected_unchanged(rig, flipped(wire, at), what)
+                rejected(rig, flipped(wire, at), what)
             accepted(rig, wire, "the packet unchanged")
 
 
 @check
 def tunnel_covers_inner(rig: Rig) -> None:
-    """In tunnel mode a packet with any changed octet of the inner packet is handed up unchanged with SECURITY_ERR."""
+    """In tunnel mode a packet with any changed octet of the inner packet is dropped or has SECURITY_ERR."""
     start(rig)
     for number, (inner, next_header) in enumerate(((FRAME4, IPIP), (FRAME6, IPV6))):
         params = sa(rig, INBOUND, protocol=Protocol.AH, spi=0x1000 + number)
         create(rig, params)
         wire = ah(params, around4(), (next_header, inner[14:]), 1)
         for at in range(len(wire) - len(inner) + 14, len(wire)):
-            rejected_unchanged(rig, flipped(wire, at), f"octet {at - len(wire) + len(inner) - 14} of the inner packet")
+            rejected(rig, flipped(wire, at), f"octet {at - len(wire) + len(inner) - 14} of the inner packet")
         accepted(rig, wire, "the packet unchanged")
 
 
@@ -239,8 +251,8 @@ def icv_esn(rig: Rig) -> None:
     params = ah_sa(rig, INBOUND, esn=True, replay_window=32)
     create(rig, params)
     short = ah(replace(params, esn=False), around4(), carried(params), 1)
-    rejected_unchanged(rig, short, "an ICV without the high half")
+    rejected(rig, short, "an ICV without the high half")
     for seq in (1, 0x7FFFFFFF, _SUBSPACE - 1, _SUBSPACE + 1):
         accepted(rig, ah(params, around4(), carried(params), seq), f"an ICV over high half {seq >> 32}")
     wire = ah(params, around4(), carried(params), 2)
-    rejected_unchanged(rig, wire, "an ICV over the high half before")
+    rejected(rig, wire, "an ICV over the high half before")

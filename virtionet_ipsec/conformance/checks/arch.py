@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,25 +11,28 @@ from ...ipsec import Lifetime
 from ...ipsec.ip import with_traffic_class
 from ...wire.enums import IpsecMode, IpsecOption
 from ..check import check
-from ..driving import frames
+from ..driving import frames, sa_objects, traffic
 from ..driving.associations import (
     INBOUND,
     OUTBOUND,
-    SPI,
     TUNNEL4,
     TUNNEL6,
     accepted,
+    create,
     mode_cap,
     protected,
     rejected,
     start,
 )
 from ..driving.ip_header import ip_header
+from ..driving.on_the_wire import spi_of
 from ..driving.rig import Rig
+from ..driving.sa_objects import any_sa
 from ..driving.tunnels import WITH_OPTIONS, arriving, both, far_sender, has, living, sent_through, tunnel_sas
 from ..verdict import NotApplicable
 
 _CLASS = 0x2A  # DSCP 10, ECT(0)
+_CE = 3
 
 # Inner packets with every field of the header set to something.
 _HEADERS = (
@@ -64,10 +69,10 @@ def parallel_sas(rig: Rig) -> None:
         key: dict[str, Any] = (
             {"auth_key": params.auth_key[::-1]} if params.auth_key else {"cipher_key": params.cipher_key[::-1]}
         )
-        other = replace(params, spi=SPI + 0x100, lifetime=Lifetime(), **key)
+        other = replace(params, spi=params.spi + 0x100, lifetime=Lifetime(), **key)
         ends = {_FIRST: far_sender(params), _SECOND: far_sender(other)}
         frame, name = frames.udp4_frame(), params.protocol.name
-        with living(rig, params, 1), living(rig, other, 2):
+        with living(rig, params), living(rig, other):
             foreign = far_sender(replace(other, spi=params.spi))
             rejected(rig, protected(foreign, frame, 1), f"{name}: a packet for the first SA under the second one's key")
             for end, seq, passes in _INTERLEAVED:
@@ -77,6 +82,40 @@ def parallel_sas(rig: Rig) -> None:
                 else:
                     rejected(rig, wire, what)
             accepted(rig, protected(ends[_SECOND], frame, 502), f"{name}: packet 502 of the second SA")
+
+
+def _unusable(rig: Rig) -> Iterator[tuple[str, int, tuple[bytes, ...]]]:
+    """SAs that cannot be used, by id, and frames that are to go through them."""
+    # TCP: any UDP datagram could be ESP, too.
+    both_versions = tuple(each.frame for each in traffic.SIMPLE if each.what.startswith("TCP"))
+    yield "no SA at all", 1, both_versions
+    params = any_sa(rig, OUTBOUND)
+    with living(rig, params) as existing:
+        # An inbound SA's id is nothing here.
+        inbound = existing + 1
+        with suppress(NotApplicable):
+            create(rig, any_sa(rig, INBOUND), inbound)
+        for unknown in (inbound, existing + 2, 0xFFFFFFFF, *([0] if existing else [])):
+            yield f"no SA has the id {unknown}", unknown, both_versions
+        yield "no IP packet", existing, tuple(each.frame for each in traffic.NO_NETWORK_HEADER)
+    yield "the SA was destroyed", existing, both_versions
+    length = len(both_versions[0]) - 14
+    for name, lifetime in (("packets", Lifetime(packets_hard=3)), ("bytes", Lifetime(bytes_hard=3 * length))):
+        with suppress(NotApplicable), living(rig, any_sa(rig, OUTBOUND, lifetime=lifetime)) as spent:
+            for _ in range(3):
+                rig.transmit(rig.driver.header(spent) + both_versions[0])
+            yield f"the hard limit of {name} is reached", spent, both_versions
+
+
+@check
+def nothing_in_the_clear(rig: Rig) -> None:
+    """A packet whose SA is unknown, destroyed or spent, and a frame without IP, leaves protected or not at all."""
+    sa_objects.start(rig)
+    for why, resource_id, sent in _unusable(rig):
+        for frame in sent:
+            for wire in rig.transmit(rig.driver.header(resource_id) + frame):
+                shown = "a frame in the clear" if wire == frame else wire.hex(" ", -4)
+                rig.expect(bool(spi_of(wire)), f"a packet with SECURITY, {why}", "nothing, or ESP or AH", shown)
 
 
 def _but_ttl(packet: bytes) -> bytes:
@@ -102,7 +141,7 @@ def inner_header_unchanged(rig: Rig) -> None:
         for sent in sent_through(rig, _HEADERS, **switched_on):
             what = f"{sent.what}, {option}: the inner packet but for its TTL"
             rig.equal(what, _but_ttl(sent.inner), _but_ttl(sent.opened()))
-        for arrived in arriving(rig, _HEADERS, **switched_on):
+        for arrived in arriving(rig, _HEADERS, outer_class=_CE if option == "ecn" else 0, **switched_on):
             inner = accepted(rig, arrived.wire, arrived.what).frame[14:]
             what = f"{arrived.what}, {option}: the inner packet but for TTL, DS and ECN"
             expected, got = (_but_ttl(with_traffic_class(each, 0)) for each in (arrived.inner, inner))
@@ -195,6 +234,14 @@ def inner_dscp_kept(rig: Rig) -> None:
             packet = accepted(rig, arrived.wire, arrived.what)
             dscp = ip_header(arrived.what, packet.frame[14:]).dscp
             rig.equal(f"{arrived.what}, DSCP {outer} outside: inner DSCP that was 10", 10, dscp)
+    if not has(rig, ecn=True):
+        return
+    for inner, outer in ((63, 0), (21, 63)):
+        marked = both(traffic_class=inner << 2 | _CLASS & 3)
+        for arrived in arriving(rig, marked, outer_class=outer << 2 | _CE, ecn=True):
+            packet = accepted(rig, arrived.wire, arrived.what)
+            dscp = ip_header(arrived.what, packet.frame[14:]).dscp
+            rig.equal(f"{arrived.what}, DSCP {outer} and CE outside: inner DSCP that was {inner}", inner, dscp)
 
 
 @check

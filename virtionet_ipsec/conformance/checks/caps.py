@@ -16,8 +16,14 @@ from ..verdict import NotApplicable, NotObservable
 
 _COMMANDS = (Opcode.CAP_ID_LIST_QUERY, Opcode.DEVICE_CAP_GET, Opcode.DRIVER_CAP_SET)
 _BITMAPS = ("options", "cipher_algo", "hmac_algo", "aead_algo")
+_BITS = {"options": 32, "cipher_algo": 64, "hmac_algo": 64, "aead_algo": 32, "flags": 8}
+_MOST = 0xFFFFFFFF  # what a limit can be
 _OTHER_GROUPS = (GroupType.SRIOV, 2, 0x7FFF)
 _SA_TYPES = (ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA)
+_UNRELATED = {
+    ResourceType.FF_GROUP: CapId.IPSEC_RESOURCE_CAP,
+    **dict.fromkeys(_SA_TYPES, CapId.FF_RESOURCE_CAP),
+}
 
 
 def _supported(rig: Rig, opcode: Opcode) -> None:
@@ -71,6 +77,24 @@ def set_limit(rig: Rig) -> None:
 
 
 @check
+def set_limit_beside_others(rig: Rig) -> None:
+    """Limits of SAs can be set while a group exists, and those of the flow filter while an SA exists."""
+    tried = False
+    for kind in objects.each(rig):
+        other, caps = _UNRELATED.get(kind.type), objects.device_caps(rig)
+        if other is None or other not in caps:
+            continue
+        tried = True
+        objects.make(rig, kind)
+        fields = _fields(parse(objects.LIMIT_CAPS[other], caps[other]))
+        for name in objects.LIMIT_FIELDS[other]:
+            data = build(objects.LIMIT_CAPS[other], **fields | {name: min(fields[name], 1)})
+            rig.ok(rig.cap_set(other, data), f"DRIVER_CAP_SET of {other.name} while an {kind.name} exists")
+    if not tried:
+        raise NotApplicable("the device does not have both SAs and a flow filter")
+
+
+@check
 def set_flags(rig: Rig) -> None:
     """Each bitmap of a capability can be set whole, with each of its bits left out, with each alone, and to zero."""
     caps = objects.set_up(rig)
@@ -79,6 +103,48 @@ def set_flags(rig: Rig) -> None:
         raise NotApplicable("the device has no capability with flags")
     for cap, what, data in bitmaps:
         rig.ok(rig.cap_set(cap, data), f"DRIVER_CAP_SET of {cap.name} with {what}")
+
+
+@check
+def set_beyond_device(rig: Rig) -> None:
+    """A limit one above the device's, and a bit that no bitmap of the device has, are set: OK, or EINVAL."""
+    caps = objects.set_up(rig)
+    beyond = [*_limits_beyond(caps), *_bits_beyond(rig, caps)]
+    if not beyond:
+        raise NotApplicable("the device has no capability with a limit of objects or with flags")
+    for cap, what, data in beyond:
+        answer = rig.cap_set(cap, data)
+        conforms = answer.written and answer.status in (AdminStatus.OK, AdminStatus.EINVAL)
+        rig.expect(bool(conforms), f"DRIVER_CAP_SET of {cap.name} with {what}", "EINVAL, or OK", str(answer))
+
+
+def _limits_beyond(caps: dict[CapId, bytes]) -> Iterator[tuple[CapId, str, bytes]]:
+    for cap, structure in objects.LIMIT_CAPS.items():
+        if cap in caps:
+            fields = _fields(parse(structure, caps[cap]))
+            for name in objects.LIMIT_FIELDS[cap]:
+                if fields[name] < _MOST:
+                    more = fields[name] + 1
+                    yield cap, f"{name} {more}, device {fields[name]}", build(structure, **fields | {name: more})
+
+
+def _bits_beyond(rig: Rig, caps: dict[CapId, bytes]) -> Iterator[tuple[CapId, str, bytes]]:
+    """The lowest bit that the device does not have, in each bitmap of an SA mode and in each selector's flags."""
+    sa_cap = ipsec_sa_cap(rig.profile)
+    for cap, structure, array, each, names in (
+        (CapId.IPSEC_SA_CAP, sa_cap, "cap_mode", "mode", _BITMAPS),
+        (CapId.FF_SELECTOR_CAP, FfSelectorCap, "selectors", "type", ("flags",)),
+    ):
+        if cap not in caps:
+            continue
+        entries = [_fields(entry) for entry in parse(structure, caps[cap])[array]]
+        for index, entry in enumerate(entries):
+            for name in names:
+                more = entry[name] | entry[name] + 1
+                if more < 1 << _BITS[name]:
+                    changed = [*entries[:index], entry | {name: more}, *entries[index + 1 :]]
+                    what = f"{name} {more:#x} in {each} {entry[each]}, device {int(entry[name]):#x}"
+                    yield cap, what, build(structure, **{array: changed})
 
 
 def _sa_bitmaps(rig: Rig, caps: dict[CapId, bytes]) -> Iterator[tuple[CapId, str, bytes]]:

@@ -16,6 +16,7 @@ SPEED, DUPLEX, RSS_MAX_KEY_SIZE, RSS_MAX_INDIRECTION_TABLE_LENGTH = (12, 4), (16
 
 MOST_IPV4, MOST_IPV6 = 65535, 40 + 65535  # octets of a packet
 TAG = bytes.fromhex("81000005")
+TWO_TAGS = bytes.fromhex("88a8000781000005")
 EXPERIMENTAL = bytes.fromhex("88b5")  # an EtherType for local experiments (IEEE 802)
 
 
@@ -191,6 +192,8 @@ def mtu_receive(rig: Rig) -> None:
             _not_longer(rig, what, frame, mtu + 14)
             tagged = frame[:12] + TAG + frame[12:]
             _not_longer(rig, f"{what}, with a VLAN tag", tagged, mtu + 18)
+            tagged = frame[:12] + TWO_TAGS + frame[12:]
+            _not_longer(rig, f"{what}, with two VLAN tags", tagged, mtu + 22)
 
 
 @check
@@ -218,8 +221,10 @@ def _transmittable(mtu: int) -> Iterator[tuple[str, bytes]]:
     """Frames that are not longer than mtu, on any reading: a VLAN tag may count as part of the packet."""
     for length in (68, mtu - 1, mtu):
         yield from packets(length)
-    frame = frames.sized_frame(mtu - 4)
-    yield f"IPv4, {mtu - 4} octets, with a VLAN tag", frame[:12] + TAG + frame[12:]
+    for tags in (TAG, TWO_TAGS):
+        length, said = mtu - len(tags), "a VLAN tag" if tags is TAG else "two VLAN tags"
+        frame = frames.sized_frame(length)
+        yield f"IPv4, {length} octets, with {said}", frame[:12] + tags + frame[12:]
 
 
 @check

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..check import check
 from ..driving import frames
-from ..driving.associations import accepted, rejected_unchanged, start
+from ..driving.associations import accepted, rejected, start
 from ..driving.ip_header import ip_header
 from ..driving.rig import Rig
 from ..driving.tunnels import Sent, arriving, both, has, sent_through
@@ -24,11 +25,12 @@ _FIGURE_4 = {
 _DSCP = 10 << 2
 
 
-def _marked(rig: Rig, *, ecn: bool) -> Iterator[tuple[str, int, Sent]]:
+def _marked(rig: Rig, *, ecn: bool, **options: Any) -> Iterator[tuple[str, int, Sent]]:
     """Packets with each codepoint that went through outbound tunnels, with the option or without."""
+    said = ", ".join([f"{'with' if ecn else 'without'} ECN", *(f"with {name.upper()}" for name in options)])
     for codepoint in range(4):
-        for sent in sent_through(rig, both(traffic_class=_DSCP | codepoint), ecn=ecn):
-            yield f"{sent.what}, {'with' if ecn else 'without'} ECN, {_NAMES[codepoint]} inside", codepoint, sent
+        for sent in sent_through(rig, both(traffic_class=_DSCP | codepoint), ecn=ecn, **options):
+            yield f"{sent.what}, {said}, {_NAMES[codepoint]} inside", codepoint, sent
 
 
 @check
@@ -41,10 +43,12 @@ def ingress(rig: Rig) -> None:
 
 @check
 def ingress_compatibility(rig: Rig) -> None:
-    """Without ECN the outer codepoint is Not-ECT, whatever the inner one is."""
+    """Without ECN the outer codepoint is Not-ECT, whatever the inner one is, with COPY_DSCP and without."""
     start(rig)
-    for what, _, sent in _marked(rig, ecn=False):
-        rig.equal(f"{what}: outer codepoint", _NAMES[_NOT_ECT], _NAMES[sent.header.ecn])
+    every: tuple[dict[str, Any], ...] = ({}, {"copy_dscp": True}) if has(rig, copy_dscp=True) else ({},)
+    for options in every:
+        for what, _, sent in _marked(rig, ecn=False, **options):
+            rig.equal(f"{what}: outer codepoint", _NAMES[_NOT_ECT], _NAMES[sent.header.ecn])
 
 
 @check
@@ -58,8 +62,11 @@ def inner_kept(rig: Rig) -> None:
 
 
 def _combined(rig: Rig, inside: int) -> None:
+    # The bits beside the codepoint are set: in IPv6 it lies across two octets, with the flow label behind it.
+    labelled = frames.udp6_frame(traffic_class=0xFC | inside, flow_label=0xFFFFF)
+    marked = (*both(traffic_class=_DSCP | inside), frames.udp4_frame(tos=0xFC | inside), labelled)
     for outside, expected in _FIGURE_4[inside].items():
-        for arrived in arriving(rig, both(traffic_class=_DSCP | inside), outer_class=outside, ecn=True):
+        for arrived in arriving(rig, marked, outer_class=outside, ecn=True):
             what = f"{arrived.what}, {_NAMES[inside]} inside and {_NAMES[outside]} outside"
             packet = accepted(rig, arrived.wire, what)
             got = ip_header(what, packet.frame[14:]).ecn
@@ -83,10 +90,10 @@ def egress_not_ect(rig: Rig) -> None:
 
 @check
 def egress_drop(rig: Rig) -> None:
-    """A received packet with Not-ECT inside and CE outside is handed up as it came, with SECURITY_ERR."""
+    """A received packet with Not-ECT inside and CE outside is dropped or has SECURITY_ERR."""
     start(rig)
     for arrived in arriving(rig, both(traffic_class=_DSCP), outer_class=_CE, ecn=True):
-        rejected_unchanged(rig, arrived.wire, f"{arrived.what}, Not-ECT inside and CE outside")
+        rejected(rig, arrived.wire, f"{arrived.what}, Not-ECT inside and CE outside", [arrived.inner])
 
 
 @check

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...ipsec import SaParams
 from ..check import check
-from ..driving.associations import INBOUND, OUTBOUND, accepted, rejected_unchanged, send, start
+from ..driving.associations import INBOUND, OUTBOUND, accepted, create, rejected, send, start
 from ..driving.gcm_packets import FRAME, SALT_IV, SPI_HIGH_LOW, SPI_SEQ, Sealed, esp_of, gcm_sa, made, sealed
 from ..driving.rig import Rig
 from ..driving.tunnels import living
@@ -34,17 +34,14 @@ def iv_length(rig: Rig) -> None:
 
 @check
 def iv_unique(rig: Rig) -> None:
-    """No IV comes twice in 100 packets of an SA, nor when it is destroyed and created again under the same key."""
+    """No IV comes twice in 100 packets of an SA."""
     start(rig)
-    params = gcm_sa(rig, OUTBOUND)
     seen: set[bytes] = set()
-    for life, number in enumerate((100, 20, 20)):
-        with living(rig, params) as resource_id:
-            for packet in range(number):
-                iv = esp_of(send(rig, resource_id, FRAME))[8:16]
-                again = " after CREATE under the same key" if life else ""
-                rig.expect(iv not in seen, f"IV of packet {packet + 1}{again}", "another than before", iv.hex())
-                seen.add(iv)
+    resource_id = create(rig, gcm_sa(rig, OUTBOUND))
+    for packet in range(100):
+        iv = esp_of(send(rig, resource_id, FRAME))[8:16]
+        rig.expect(iv not in seen, f"IV of packet {packet + 1}", "another than before", iv.hex())
+        seen.add(iv)
 
 
 @check
@@ -69,7 +66,7 @@ def nonce(rig: Rig) -> None:
         _accepted(rig, made(params, 1), "a packet whose nonce is salt, then IV")
         for seq, salt in ((2, params.salt[::-1]), (3, bytes(4))):
             wire = made(params, seq, nonce=salt + seq.to_bytes(8, "big"))
-            rejected_unchanged(rig, wire, f"a packet under the salt {salt.hex()} instead of {params.salt.hex()}")
+            rejected(rig, wire, f"a packet under the salt {salt.hex()} instead of {params.salt.hex()}")
 
 
 @check
@@ -80,12 +77,12 @@ def aad(rig: Rig) -> None:
         rig.equal("the additional data of what is sent", SPI_SEQ, each.aad)
     params = gcm_sa(rig, INBOUND)
     other = replace(params, spi=params.spi + 1)
-    with living(rig, params, 1), living(rig, other, 2):
+    with living(rig, params), living(rig, other):
         _accepted(rig, made(params, 1), "a packet with SPI and sequence number as additional data")
         changed = made(params, 3, aad=params.spi.to_bytes(4, "big") + (2).to_bytes(4, "big"))
-        rejected_unchanged(rig, changed, "a packet with sequence number 2 changed to 3 on the way")
+        rejected(rig, changed, "a packet with sequence number 2 changed to 3 on the way")
         changed = made(params, 4, spi=other.spi)
-        rejected_unchanged(rig, changed, "a packet with its SPI changed on the way to that of an SA with the same key")
+        rejected(rig, changed, "a packet with its SPI changed on the way to that of an SA with the same key")
 
 
 @check
@@ -100,9 +97,9 @@ def aad_esn(rig: Rig) -> None:
         for seq in (1, 0x80000000, 0xFFFFFFFF, 0x1_0000_0005):
             _accepted(rig, made(params, seq), f"a packet with the sequence number {seq:#x}")
         swapped = made(params, 0x1_0000_0006, aad=spi + bytes.fromhex("0000000600000001"))
-        rejected_unchanged(rig, swapped, "a packet with the low half in front of the high half")
+        rejected(rig, swapped, "a packet with the low half in front of the high half")
         short = made(params, 0x1_0000_0007, aad=spi + bytes.fromhex("00000007"))
-        rejected_unchanged(rig, short, "a packet without the high half")
+        rejected(rig, short, "a packet without the high half")
 
 
 @check
@@ -127,4 +124,4 @@ def icv_others(rig: Rig) -> None:
     with living(rig, params):
         for seq, length in enumerate((4, 0), 1):
             wire = made(params, seq, icv_length=length)
-            rejected_unchanged(rig, wire, f"a packet with an ICV of {length} octets")
+            rejected(rig, wire, f"a packet with an ICV of {length} octets")

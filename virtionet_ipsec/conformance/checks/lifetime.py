@@ -8,7 +8,7 @@ from math import lcm
 from ...ipsec import Lifetime
 from ..check import check
 from ..driving import frames
-from ..driving.associations import INBOUND, OUTBOUND, accepted, inside, protected, rejected_unchanged, send, start
+from ..driving.associations import INBOUND, OUTBOUND, accepted, inside, protected, rejected, send, start
 from ..driving.lifetimes import FRAME, MORE, PLAIN, applied, directions, lasts, named, passing
 from ..driving.rig import Rig
 from ..driving.tunnels import far_receiver, far_sender, living, tunnel_sas
@@ -78,16 +78,17 @@ def soft(rig: Rig) -> None:
             with living(rig, params):
                 for number in range(1, 7):
                     what = f"{named(params)}: packet {number} with {_limits(lifetime)}"
-                    packet = rig.delivered(protected(far, FRAME))
-                    warning = ("SECURITY_SA_SOFT_EXPIRY_WARN",)
+                    packet = accepted(rig, protected(far, FRAME), what)
+                    warned = "SECURITY_SA_SOFT_EXPIRY_WARN" in packet.flag_names
                     if number != 3:
-                        rig.security(what, packet, "SECURITY", *(warning if number > 3 else ()))
+                        shown = ("clear", "set")
+                        rig.equal(f"{what}: SECURITY_SA_SOFT_EXPIRY_WARN", shown[number > 3], shown[warned])
                     rig.equal(f"{what}: payload", FRAME[34:], packet.frame[34:])
 
 
 @check
 def hard(rig: Rig) -> None:
-    """A packet that would pass the hard limit is not sent, or is handed up unchanged with SECURITY_ERR."""
+    """A packet that would pass the hard limit is not sent, and is dropped or has SECURITY_ERR when received."""
     start(rig)
     for lifetime in (Lifetime(packets_hard=3), Lifetime(bytes_hard=3 * (PLAIN + MORE))):
         for params in directions(rig, lifetime):
@@ -100,7 +101,7 @@ def hard(rig: Rig) -> None:
                 for _ in range(3):
                     rig.delivered(protected(far_end, FRAME))
                 what = f"{named(params)}: packet 4 with {_limits(lifetime)}"
-                rejected_unchanged(rig, protected(far_end, FRAME), what)
+                rejected(rig, protected(far_end, FRAME), what, [FRAME[14:]])
 
 
 def _limits(lifetime: Lifetime) -> str:

@@ -13,11 +13,11 @@ from ..driving import frames
 from ..driving.associations import (
     INBOUND,
     OUTBOUND,
-    SPI,
     TUNNEL4,
     TUNNEL6,
     accepted,
     inside,
+    null_sa,
     protected,
     sa,
     send,
@@ -206,6 +206,22 @@ def udp_header(rig: Rig) -> None:
         rig.expect(right, f"{sent.what}: UDP checksum", "the right one", f"{sent.checksum:#06x}")
 
 
+# With this payload the sum over the SA's first packet, its ICV included, comes to 0xffff: found by trying.
+_SUMS_TO_ZERO = 0x4062E.to_bytes(4, "big")
+
+
+@check
+def udp_checksum_zero(rig: Rig) -> None:
+    """Over IPv6 a UDP checksum that comes to 0 is sent as 0xffff."""
+    start(rig)
+    params = null_sa(rig, OUTBOUND, tunnel=TUNNEL6, udp=_ENCAP)
+    frame = frames.udp6_frame(_SUMS_TO_ZERO)
+    with living(rig, params) as resource_id:
+        wire = send(rig, resource_id, frame)
+    sent = _datagram("ESP with cipher null over IPv6 in UDP", params, frame, wire)
+    rig.expect(sent.checksum != 0, f"{sent.what}: UDP checksum that comes to 0", "0xffff", f"{sent.checksum:#06x}")
+
+
 def _handed_up(rig: Rig, what: str, payload: bytes, *, may_vanish: bool = False) -> None:
     """A datagram to port 4500 that is not ESP: as it is, without SECURITY, also when Ethernet padding follows."""
     for frame in (
@@ -219,6 +235,7 @@ def _handed_up(rig: Rig, what: str, payload: bytes, *, may_vanish: bool = False)
                 continue
             rig.expect(packet is not None, said, "delivered to the driver", "nothing was delivered")
             assert packet is not None
+            packet = rig.completed(packet)
             security = sorted(name for name in packet.flag_names if name.startswith("SECURITY"))
             rig.equal(f"{said}: SECURITY flags", [], security)
             rig.equal(f"{said}: the frame that the driver gets", frame, packet.frame[: len(frame)])
@@ -230,7 +247,7 @@ def non_esp_marker(rig: Rig) -> None:
     start(rig)
     for params in _sas(rig, INBOUND, _TUNNEL, _ENCAP):
         with living(rig, params):
-            for more in (bytes(range(28)), SPI.to_bytes(4, "big") * 12, b""):
+            for more in (bytes(range(28)), params.spi.to_bytes(4, "big") * 12, b""):
                 _handed_up(rig, f"non-ESP marker and {len(more)} octets", _MARKER + more)
 
 

@@ -1,4 +1,4 @@
-"""Feature bit requirements, virtio 1.4, 5.1.3.1: a check for each of its lines.
+"""Feature bit requirements, virtio 1.4: a check for each line of 5.1.3.1, and one for the SHOULD of 5.1.3.
 
 The table is written down here once more, so that what a device offers is not
 held against the table that the model goes by; a test holds the two against
@@ -12,8 +12,10 @@ from functools import partial
 
 from ...wire.enums import Feature
 from ...wire.features import feature_name
-from ..check import add
+from ...wire.profile import Profile
+from ..check import add, check
 from ..driving.rig import Rig
+from ..verdict import NotApplicable
 
 _TSO = (Feature.HOST_TSO4, Feature.HOST_TSO6)
 _CTRL_VQ = (Feature.CTRL_VQ,)
@@ -83,3 +85,13 @@ def _enter(feature: Feature, all_of: tuple[tuple[Feature, ...], ...]) -> None:
 
 for _feature, _all_of in REQUIRED.items():
     _enter(_feature, _all_of)
+
+
+@check
+def ipsec_out_net_header(rig: Rig) -> None:
+    """VIRTIO_NET_F_IPSEC is offered together with VIRTIO_NET_F_OUT_NET_HEADER."""
+    if rig.profile is Profile.RFC_V1:
+        raise NotApplicable("the RFC has no VIRTIO_NET_F_OUT_NET_HEADER")
+    rig.needs(Feature.IPSEC)
+    beside = rig.offers(Feature.OUT_NET_HEADER)
+    rig.expect(beside, "what is offered beside VIRTIO_NET_F_IPSEC", "VIRTIO_NET_F_OUT_NET_HEADER", "not offered")

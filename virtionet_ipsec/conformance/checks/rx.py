@@ -10,32 +10,25 @@ from ...ipsec.ip import checksum
 from ...wire.enums import Feature, GsoType
 from ...wire.profile import Profile
 from ..check import add, check
-from ..driving import associations, frames, incoming_security, traffic
+from ..driving import associations, coalesced, frames, incoming_security, traffic, trains
+from ..driving.coalesced import ASSISTS, COALESCING, KIND, SEGMENTED_TCP, TUNNEL, TUNNEL_BITS
 from ..driving.rig import Rig
 from ..driving.traffic import Sent
 from ..verdict import Failed, NotApplicable
-
-_COALESCING = (Feature.GUEST_TSO4, Feature.GUEST_TSO6, Feature.GUEST_UFO, Feature.GUEST_USO4, Feature.GUEST_USO6)
-_TUNNEL = (Feature.GUEST_UDP_TUNNEL_GSO, Feature.GUEST_UDP_TUNNEL_GSO_CSUM)
-# All that makes a received header say more; RSC_EXT needs one of the last two (D62).
-_ASSISTS = (*_COALESCING, *_TUNNEL, Feature.GUEST_ECN, Feature.RSC_EXT, Feature.HOST_TSO4, Feature.HOST_TSO6)
-_TUNNEL_BITS = GsoType.UDP_TUNNEL_IPV4 | GsoType.UDP_TUNNEL_IPV6
-_KIND = 0xFF & ~(_TUNNEL_BITS | GsoType.ECN)  # gso_type without the bits that are added
-_SEGMENTED_TCP = (GsoType.TCPV4, GsoType.TCPV6)
 
 
 def _seen(
     rig: Rig, sent: Collection[Sent] = traffic.MIXED, *, without: Collection[Feature] = ()
 ) -> Iterator[tuple[Sent, RxPacket]]:
     """Let frames arrive with every receive feature that is offered but ``without``; gives those that are delivered."""
-    rig.negotiate(also=_ASSISTS, without=without)
+    rig.negotiate(also=ASSISTS, without=without)
     got_any = False
     for each in sent:
         packet = rig.receive(each.frame)
         if packet is not None:
             got_any = True
             yield each, packet
-    if sent is traffic.MIXED and not got_any:
+    if not got_any and set(sent) >= set(traffic.MIXED):
         raise Failed("UDP and TCP packets from the wire", "delivered to the driver", "nothing was delivered")
 
 
@@ -198,7 +191,7 @@ def data_valid_validated(rig: Rig) -> None:
 def data_valid_tunnel(rig: Rig) -> None:
     """No packet has both a UDP tunnel bit in gso_type and DATA_VALID."""
     for sent, packet in _seen(rig):
-        wrong = packet.hdr.gso_type & _TUNNEL_BITS and _flag(packet, "DATA_VALID")
+        wrong = packet.hdr.gso_type & TUNNEL_BITS and _flag(packet, "DATA_VALID")
         said = f"gso_type {packet.hdr.gso_type:#x} and DATA_VALID"
         rig.expect(not wrong, f"{sent.what}: header", "no DATA_VALID with a UDP tunnel bit", said)
 
@@ -226,7 +219,7 @@ def _unnegotiated(name: str, forbidden: GsoType, *features: Feature) -> None:
 
     def run(rig: Rig) -> None:
         for sent, packet in _seen(rig, without=features):
-            kind = packet.hdr.gso_type & _KIND
+            kind = packet.hdr.gso_type & KIND
             what = f"{sent.what}: gso_type without {' and '.join(feature.name for feature in features)}"
             rig.expect(kind != forbidden, what, f"another than {forbidden.name}", forbidden.name)
 
@@ -244,7 +237,7 @@ _unnegotiated("udp-l4-unnegotiated", GsoType.UDP_L4, Feature.GUEST_USO4, Feature
 @check
 def gso_none(rig: Rig) -> None:
     """Without VIRTIO_NET_F_GUEST_TSO4, TSO6, UFO, USO4 and USO6 gso_type is NONE in every packet."""
-    for sent, packet in _seen(rig, without=_COALESCING):
+    for sent, packet in _seen(rig, without=COALESCING):
         gso = packet.hdr.gso_type
         rig.expect(gso == GsoType.NONE, f"{sent.what}: gso_type", "0 (NONE)", f"{gso:#x}")
 
@@ -252,25 +245,25 @@ def gso_none(rig: Rig) -> None:
 @check
 def tunnel_bit_unnegotiated(rig: Rig) -> None:
     """Without VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO no packet, in a UDP tunnel or not, has a UDP tunnel bit in gso_type."""
-    for sent, packet in _seen(rig, without=_TUNNEL):
-        bits = packet.hdr.gso_type & _TUNNEL_BITS
+    for sent, packet in _seen(rig, without=TUNNEL):
+        bits = packet.hdr.gso_type & TUNNEL_BITS
         rig.expect(not bits, f"{sent.what}: UDP tunnel bits in gso_type", "none", f"{bits:#x}")
 
 
 @check
 def tunnel_gso_unnegotiated(rig: Rig) -> None:
     """Without VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO no packet in a UDP tunnel has the gso_type of what is inside, TCP."""
-    for sent, packet in _seen(rig, without=_TUNNEL):
+    for sent, packet in _seen(rig, without=TUNNEL):
         if "VXLAN" in sent.what:
-            kind = packet.hdr.gso_type & _KIND
-            rig.expect(kind not in _SEGMENTED_TCP, f"{sent.what}: gso_type", "neither TCPV4 nor TCPV6", f"{kind:#x}")
+            kind = packet.hdr.gso_type & KIND
+            rig.expect(kind not in SEGMENTED_TCP, f"{sent.what}: gso_type", "neither TCPV4 nor TCPV6", f"{kind:#x}")
 
 
 @check
 def tunnel_outer_csum(rig: Rig) -> None:
     """Without VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM a GSO packet in a UDP tunnel has an outer checksum, or zero."""
     for sent, packet in _seen(rig, without=(Feature.GUEST_UDP_TUNNEL_GSO_CSUM,)):
-        gso = packet.hdr.gso_type & _TUNNEL_BITS or packet.hdr.gso_type & _KIND in _SEGMENTED_TCP
+        gso = packet.hdr.gso_type & TUNNEL_BITS or packet.hdr.gso_type & KIND in SEGMENTED_TCP
         found = traffic.transport_of(packet.frame)
         if "VXLAN" not in sent.what or not gso or found is None:
             continue
@@ -284,18 +277,19 @@ def ecn_unnegotiated(rig: Rig) -> None:
     """Without VIRTIO_NET_F_GUEST_ECN no TCP packet with CWR has a gso_type of TCP, and none has the ECN bit in it."""
     for sent, packet in _seen(rig, without=(Feature.GUEST_ECN,)):
         gso = packet.hdr.gso_type
-        wrong = gso & GsoType.ECN or (sent in traffic.WITH_ECN and gso & _KIND in _SEGMENTED_TCP)
+        wrong = gso & GsoType.ECN or (sent in traffic.WITH_ECN and gso & KIND in SEGMENTED_TCP)
         rig.expect(not wrong, f"{sent.what}: gso_type", "none that needs segmentation", f"{gso:#x}")
 
 
 @check
 def hdr_len(rig: Rig) -> None:
-    """With VIRTIO_NET_F_GUEST_TSO4, TSO6, UFO, USO4 or USO6 hdr_len covers the headers up to TCP or UDP, or more."""
-    if not any(rig.offers(feature) for feature in _COALESCING):
+    """With VIRTIO_NET_F_GUEST_TSO4, TSO6, UFO, USO4 or USO6 hdr_len covers the headers up to (inner) TCP or UDP."""
+    if not any(rig.offers(feature) for feature in COALESCING):
         raise NotApplicable("none of VIRTIO_NET_F_GUEST_TSO4, TSO6, UFO, USO4, USO6 is offered")
-    for sent, packet in _seen(rig):
-        found = traffic.transport_of(packet.frame)
-        if found is not None and not packet.hdr.gso_type & _TUNNEL_BITS:
+    for sent, packet in _seen(rig, (*traffic.MIXED, *trains.TRAINS)):
+        tunnelled = packet.hdr.gso_type & TUNNEL_BITS
+        found = traffic.inside(packet.frame) if tunnelled else traffic.transport_of(packet.frame)
+        if found is not None:
             least, said = found.payload_at, packet.hdr.hdr_len
             rig.expect(said >= least, f"{sent.what}: hdr_len", f"{least} or more", str(said))
 
@@ -335,5 +329,5 @@ def outer_nh_offset_unused(rig: Rig) -> None:
             rig.equal(what, 0, packet.hdr.outer_nh_offset)
 
 
-for _run in incoming_security.CHECKS:
+for _run in (*coalesced.CHECKS, *incoming_security.CHECKS):
     add(f"rx.{_run.__name__.replace('_', '-')}", _run.__doc__ or "", _run)

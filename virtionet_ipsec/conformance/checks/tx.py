@@ -9,7 +9,7 @@ from ...wire.enums import Feature, GsoType, HdrFlag
 from ...wire.net_hdr import NetHdr
 from ...wire.profile import Profile
 from ..check import check
-from ..driving import associations, frames, segments
+from ..driving import associations, frames, partial_sums, segments
 from ..driving.rig import Rig
 from ..verdict import Failed, NotApplicable, NotObservable
 
@@ -45,10 +45,15 @@ def unknown_flags(rig: Rig) -> None:
     """A bit of flags that has no meaning, or that of a feature that was not negotiated, changes nothing."""
     rig.negotiate()
     _flags_change_nothing(rig, _meaningless(rig))
-    rig.negotiate(without=(Feature.IPSEC,))
-    layout = rig.layout
-    without_ipsec = [flag for flag in (layout.security, layout.security_err, layout.soft_expiry_warn) if flag]
-    _flags_change_nothing(rig, [*without_ipsec, *_meaningless(rig)])
+    for without in ((Feature.IPSEC,), (Feature.CSUM,), (Feature.CSUM, Feature.IPSEC)):
+        rig.negotiate(without=without)
+        layout, unnegotiated = rig.layout, []
+        if Feature.IPSEC in without:
+            ipsec = layout.security, layout.security_err, layout.soft_expiry_warn
+            unnegotiated += [flag for flag in ipsec if flag]
+        if Feature.CSUM in without:
+            unnegotiated.append(int(HdrFlag.NEEDS_CSUM))
+        _flags_change_nothing(rig, [*unnegotiated, *_meaningless(rig)])
 
 
 def _meaningless(rig: Rig) -> list[int]:
@@ -57,7 +62,38 @@ def _meaningless(rig: Rig) -> list[int]:
 
 def _flags_change_nothing(rig: Rig, unknown: list[int]) -> None:
     for flags in (*unknown, sum(unknown)):
-        leaves(rig, f"flags {flags:#04x}", flags=flags)
+        # The place of a UDP checksum, for a device that goes by a NEEDS_CSUM that means nothing to it.
+        place = {"csum_start": 34, "csum_offset": 6} if flags & HdrFlag.NEEDS_CSUM else {}
+        leaves(rig, f"flags {flags:#04x}", flags=flags, **place)
+
+
+@check
+def needs_csum(rig: Rig) -> None:
+    """With NEEDS_CSUM the checksum is completed, in UDP and TCP, of any length, behind a VLAN tag; UDP never has 0."""
+    rig.needs(Feature.CSUM)
+    rig.negotiate()
+    for partial in partial_sums.partials():
+        for each in (partial, partial.tagged):
+            left = rig.transmit(rig.header(**each.fields) + each.frame)
+            rig.equal(f"frames on the wire of {each.what} with NEEDS_CSUM", (each.whole,), left)
+
+
+@check
+def needs_csum_protected(rig: Rig) -> None:
+    """With NEEDS_CSUM and SECURITY the checksum is completed in the packet that is protected."""
+    rig.needs(Feature.CSUM)
+    associations.start(rig)
+    outbound = associations.sa(rig, associations.OUTBOUND)
+    security = {"flags": rig.layout.security, "resource_id": associations.create(rig, outbound)}
+    far_end, (_, plain) = associations.receiver(outbound), FRAMES[0]
+    if _inside(far_end, rig.transmit(rig.header(**security) + plain)) != plain[14:]:
+        raise NotObservable("a packet is not protected right without NEEDS_CSUM")
+    for partial in partial_sums.partials():
+        fields = security | partial.fields | {"flags": security["flags"] | HdrFlag.NEEDS_CSUM}
+        left = rig.transmit(rig.header(**fields) + partial.frame)
+        if not left and partial.frame[14] >> 4 == 6:
+            continue  # that IPv6 goes through a tunnel over IPv4 is an entry of its own
+        rig.equal(f"what is protected of {partial.what} with NEEDS_CSUM", partial.whole[14:], _inside(far_end, left))
 
 
 @check

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from ...driver.flow_rules import ETHERTYPE_AT, Match
 from ...driver.sa_object import sa_object
 from ...ipsec import Mode, OutboundSa, Protocol, SaParams, Tunnel
 from ...ipsec.ip import with_ipv4_checksum
 from ...wire.capabilities import IpsecResourceCap
 from ...wire.codec import parse
-from ...wire.enums import Action, AdminStatus, CapId, Feature, SelectorType
+from ...wire.enums import Action, AdminStatus, CapId, Feature
 from ..check import add
-from . import frames
+from . import filters, frames
 from .associations import (
     INBOUND,
     OUTBOUND,
@@ -30,7 +29,7 @@ from .associations import (
     modes,
     protected,
     receiver,
-    rejected_unchanged,
+    rejected,
     sa,
     send,
     sender,
@@ -38,7 +37,7 @@ from .associations import (
 )
 from .on_the_wire import FRAGMENT, HOPOPTS, ROUTING, UDP, ah_parts, opened, parted
 from .rig import Rig
-from .sequences import some_sa
+from .sa_objects import any_sa
 
 FRAME = frames.udp4_frame()
 
@@ -49,12 +48,12 @@ _MORE, _LAST, _DF = 0x2000, 0x00B9, 0x4000
 def start_with_everything_steered(rig: Rig) -> None:
     """Bring the device up with rules that take all IPv4 and IPv6 through IPsec, whatever extension headers it has."""
     rig.needs(Feature.IPSEC)
-    rig.start()
-    group = rig.driver.create_group(1)
-    for priority, ethertype in enumerate((b"\x08\x00", b"\x86\xdd")):
-        matches = (Match.fields(SelectorType.ETH, (ETHERTYPE_AT, ethertype)),)
-        classifier = rig.driver.create_classifier(matches)
-        rig.driver.create_rule(group, classifier, priority, Action.IPSEC, matches)
+    flows = filters.start(rig, Action.IPSEC)
+    every = (filters.IPV4_FRAMES, filters.IPV6_FRAMES)
+    flows.needs(*every)
+    # Two groups, so that one rule_priority will do.
+    for priority, matches in enumerate(every):
+        flows.rule(flows.group(priority), matches, Action.IPSEC)
 
 
 def spi_finds_sa(rig: Rig, protocol: Protocol) -> None:
@@ -64,7 +63,7 @@ def spi_finds_sa(rig: Rig, protocol: Protocol) -> None:
     spis = (0x1000, 0x1001, 0x00100000, 0x100, 0xFFFFFFFF)[: limits.inb_sa_limit]
     far_ends: list[tuple[int, OutboundSa]] = []
     for number, spi in enumerate(spis):
-        made = some_sa(rig, INBOUND, protocol, spi=spi)
+        made = any_sa(rig, INBOUND, protocol, spi=spi)
         cipher_key, auth_key = (bytes(octet ^ number for octet in key) for key in (made.cipher_key, made.auth_key))
         made = replace(made, cipher_key=cipher_key, auth_key=auth_key)
         resource_id = create(rig, made, number)
@@ -79,7 +78,7 @@ def spi_finds_sa(rig: Rig, protocol: Protocol) -> None:
 def spi_zero(rig: Rig, protocol: Protocol) -> None:
     """No outbound SA with SPI zero can be created; a device that creates one sends nothing through it."""
     start(rig)
-    data = bytearray(sa_object(some_sa(rig, OUTBOUND, protocol), 1, rig.profile))
+    data = bytearray(sa_object(any_sa(rig, OUTBOUND, protocol), 1, rig.profile))
     data[_SPI_AT : _SPI_AT + 4] = bytes(4)
     answer = rig.create(SA_TYPE[OUTBOUND], 1, bytes(data))
     if answer.written and answer.status == AdminStatus.OK:
@@ -87,21 +86,26 @@ def spi_zero(rig: Rig, protocol: Protocol) -> None:
 
 
 def no_sa(rig: Rig, protocol: Protocol) -> None:
-    """A packet whose SPI no SA has is handed up unchanged with SECURITY and SECURITY_ERR, resource_id zero."""
+    """A packet whose SPI no SA has is dropped, or handed up with SECURITY_ERR and resource_id zero."""
     start(rig)
     for mode in modes(rig, protocol):
         for plain, tunnel in ((FRAME, TUNNEL4), (frames.udp6_frame(), TUNNEL6)):
             known = sa(rig, INBOUND, protocol=protocol, mode=mode, tunnel=tunnel if mode is Mode.TUNNEL else None)
             stranger = protected(sender(known, spi=0x1234), plain)
-            packet = rejected_unchanged(rig, stranger, "a packet with an unknown SPI")
-            rig.equal("resource_id of a packet with an unknown SPI", 0, packet.resource_id)
+            _refused_without_sa(rig, stranger, "a packet with an unknown SPI")
     create(rig, known, 1)
-    rig.equal("resource_id beside another SA", 0, rejected_unchanged(rig, stranger).resource_id)
+    _refused_without_sa(rig, stranger, "a packet with an unknown SPI beside another SA")
     accepted(rig, protected(sender(known), plain), "a packet of the SA that there is")
 
 
+def _refused_without_sa(rig: Rig, wire: bytes, what: str) -> None:
+    packet = rejected(rig, wire, what)
+    if packet is not None:
+        rig.equal(f"{what}: resource_id", 0, packet.resource_id)
+
+
 def fragment_discarded(rig: Rig, protocol: Protocol) -> None:
-    """A fragment, its offset nonzero or MF set, is handed up unchanged with SECURITY and SECURITY_ERR; DF is none."""
+    """A fragment, its offset nonzero or MF set, is dropped or handed up with SECURITY_ERR; a packet with DF is none."""
     start_with_everything_steered(rig)
     mode = modes(rig, protocol)[0]
     for number, (plain, tunnel) in enumerate(((FRAME, TUNNEL4), (frames.udp6_frame(), TUNNEL6))):
@@ -109,8 +113,9 @@ def fragment_discarded(rig: Rig, protocol: Protocol) -> None:
         made = sa(rig, INBOUND, protocol=protocol, mode=mode, spi=0x1000 + number, tunnel=outer)
         create(rig, made)
         wire = protected(sender(made), plain)
-        for what, field in (("first", _MORE), ("middle", _MORE | _LAST), ("last", _LAST), ("second", 1)):
-            rejected_unchanged(rig, _fragment(wire, field), f"the {what} fragment of a packet")
+        for field in (_MORE, _MORE | _LAST, _LAST, 1, 0x100, 0x1F00, _MORE | 0x1F00):
+            what = f"a fragment of a packet with offset {field & 0x1FFF:#x}{', MF set' if field & _MORE else ''}"
+            rejected(rig, _fragment(wire, field), what)
         accepted(rig, _fragment(wire, _DF) if number == 0 else wire, "the whole packet, DF set")
 
 
@@ -129,7 +134,7 @@ def whole_packets(rig: Rig, protocol: Protocol) -> None:
     """A fragment to send leaves neither protected nor plain in transport mode, and as the packet it is in a tunnel."""
     start(rig)
     fragments = []
-    for field in (_MORE, _LAST, _MORE | _LAST):
+    for field in (_MORE, _LAST, _MORE | _LAST, 0x100, 0x1F00):
         fragments.append(_fragment(FRAME, field))
         fragments.append(_fragment(frames.udp6_frame(), field))
     for number, mode in enumerate(modes(rig, protocol)):

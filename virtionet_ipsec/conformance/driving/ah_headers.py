@@ -11,10 +11,11 @@ from typing import Any
 
 from ...ipsec import Direction, Mode, Protocol, SaParams
 from ..check import add
-from . import admission, frames, sequences
-from .associations import INBOUND, OUTBOUND, accepted, create, modes, rejected_unchanged, sa, send, start
+from . import admission, frames
+from .associations import INBOUND, OUTBOUND, accepted, create, modes, rejected, sa, send, start
 from .on_the_wire import DSTOPTS, HOPOPTS, IPIP, ROUTING, UDP, AhPacket, ah, ah_icv, ah_parts, counted
 from .rig import Rig
+from .sa_objects import any_sa
 
 FRAME4, FRAME6 = frames.udp4_frame(), frames.udp6_frame()
 
@@ -24,7 +25,7 @@ Around = Callable[[bytes], bytes]
 
 def ah_sa(rig: Rig, direction: Direction, **parameters: Any) -> SaParams:
     """An AH SA in the first mode that the device has."""
-    return sequences.some_sa(rig, direction, Protocol.AH, **parameters)
+    return any_sa(rig, direction, Protocol.AH, **parameters)
 
 
 def carried(params: SaParams, version: int = 4) -> tuple[int, bytes]:
@@ -71,7 +72,7 @@ def _verifies(
 ) -> None:
     """A packet whose ICV counts of the header what ``count`` says has to be accepted, or rejected."""
     wire = ah(params, around, carried(params, around(b"")[0] >> 4), 1, count=count)
-    (accepted if good else rejected_unchanged)(rig, wire, f"an ICV that counts {why}")
+    (accepted if good else rejected)(rig, wire, f"an ICV that counts {why}")
 
 
 def icv_ipv4_mutable(rig: Rig) -> None:
@@ -101,7 +102,7 @@ def icv_ipv4_immutable(rig: Rig) -> None:
     wire = ah(params, around4(), carried(params), 1)
     changes: dict[str, Any] = {"identification": 2, "src": frames.DST4, "dst": frames.SRC4}
     for name, value in changes.items():
-        rejected_unchanged(rig, frames.ethernet(around4(**{name: value})(wire[34:])), f"a packet with another {name}")
+        rejected(rig, frames.ethernet(around4(**{name: value})(wire[34:])), f"a packet with another {name}")
     places = {
         "version and header length": slice(0, 1),
         "Total Length": slice(2, 4),
@@ -130,11 +131,24 @@ _MUTABLE = {
     "Traceroute": "520c0102030405060708090a",
 }
 
+# Options, and what they count as: one No Operation in front, behind and between.
+_MIXED = {
+    "No Operation and Record Route": ("0107070400000000", "0100000000000000"),
+    "Record Route and No Operation": ("0707040000000001", "0000000000000001"),
+    "No Operation, Router Alert, Timestamp and No Operation": (
+        "01940400004408050011223344010000",
+        "01940400000000000000000000010000",
+    ),
+}
+
 
 def _octets(table: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     for name, text in table.items():
-        octets = bytes.fromhex(text)
-        yield name, octets + bytes(-len(octets) % 4)
+        yield name, _filled(bytes.fromhex(text))
+
+
+def _filled(options: bytes) -> bytes:
+    return options + bytes(-len(options) % 4)
 
 
 def icv_ipv4_options(rig: Rig) -> None:
@@ -148,9 +162,16 @@ def icv_ipv4_options(rig: Rig) -> None:
     for name, options in _octets(_MUTABLE):
         _verifies(rig, params, around4(options=options), _counting(bytes(len(options))), True, f"{name} as zero")
         _verifies(rig, params, around4(options=options), counted, False, f"{name} as it is")
+    mixed = {name: tuple(_filled(bytes.fromhex(text)) for text in texts) for name, texts in _MIXED.items()}
+    for name, (options, count) in mixed.items():
+        _verifies(rig, params, around4(options=options), _counting(count), True, f"{name}, the mutable one as zero")
+        _verifies(rig, params, around4(options=options), counted, False, f"{name} as they are")
     if Mode.TRANSPORT in modes(rig, Protocol.AH):
         params = sa(rig, OUTBOUND, protocol=Protocol.AH, mode=Mode.TRANSPORT)
         made = create(rig, params)
+        for name, (options, count) in mixed.items():
+            packet = ah_parts(params, send(rig, made, frames.udp4_frame(options=options)))
+            check_icv(rig, params, packet, counted(packet.header)[:20] + count, f"the ICV of a packet with {name}")
         for table, mutable in ((_IMMUTABLE, False), (_MUTABLE, True)):
             for name, options in _octets(table):
                 packet = ah_parts(params, send(rig, made, frames.udp4_frame(options=options)))
@@ -207,7 +228,7 @@ def icv_ipv6_base(rig: Rig) -> None:
     )
     for name, value, good in changes:
         wire = frames.ethernet(around6(**{name: value})(body))
-        (accepted if good else rejected_unchanged)(rig, wire, f"a packet with another {name}")
+        (accepted if good else rejected)(rig, wire, f"a packet with another {name}")
     places = {
         "the version": slice(0, 1),
         "Payload Length": slice(4, 6),

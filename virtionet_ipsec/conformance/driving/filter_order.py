@@ -14,6 +14,7 @@ from ...wire.enums import Action, IpsecMode, IpsecOption, SelectorType
 from ..verdict import NotApplicable
 from . import associations, filters, frames
 from .filters import GROUP, IPV4_FRAMES, IPV6_FRAMES, RULE, FlowFilter
+from .on_the_wire import flipped
 from .rig import Rig
 
 DROP, DIRECT, IPSEC, RECIRCULATE = Action
@@ -125,7 +126,7 @@ def single_action(rig: Rig) -> None:
 
 
 def single_action_ipsec(rig: Rig) -> None:
-    """After IPSEC no rule acts any more; after IPSEC_RECIRCULATE the first that matches what came out, and no other."""
+    """After IPSEC no rule acts; after IPSEC_RECIRCULATE the first that matches what came out, or none on a failure."""
     flows = _rules_for(rig, IPSEC)
     flows.needs(ESP_PACKETS)
     params = associations.sa(rig, Direction.INBOUND)
@@ -136,15 +137,16 @@ def single_action_ipsec(rig: Rig) -> None:
         if action not in flows.actions:
             continue
         rules = [flows.rule(groups[0], ESP_PACKETS, action)]
+        failed = flipped(associations.protected(far_end, FRAME))
+        delivered = rig.receive(failed) is not None  # it may be dropped without any other rule
         if action is RECIRCULATE:
             rules.append(flows.rule(groups[1], UDP_PACKETS, DIRECT))
         rules.append(flows.rule(groups[2], IPV4_FRAMES, DROP))
         wire = associations.protected(far_end, FRAME)
-        rig.security(
-            f"an ESP packet for {action.name}",
-            flows.arrives(wire, f"an ESP packet that {action.name} takes before DROP"),
-            "SECURITY",
-        )
+        packet = flows.arrives(wire, f"an ESP packet that {action.name} takes before DROP")
+        associations.processed(rig, packet, f"an ESP packet for {action.name}")
+        if delivered:
+            flows.arrives(failed, f"an ESP packet with a wrong ICV that {action.name} takes before DROP")
         for rule in rules:
             flows.destroy(RULE, rule)
 

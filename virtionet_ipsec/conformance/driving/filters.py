@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import count
+from math import ceil
 from typing import Any
 
 from ...driver import flow_rules
@@ -19,6 +20,13 @@ from .rig import Answer, Rig
 CAPS = (CapId.FF_RESOURCE_CAP, CapId.FF_SELECTOR_CAP, CapId.FF_ACTION_CAP)
 TYPES = (ResourceType.FF_GROUP, ResourceType.FF_CLASSIFIER, ResourceType.FF_RULE)
 GROUP, CLASSIFIER, RULE = TYPES
+
+# The limits of which the least bounds a type (D53).
+_BOUNDS: dict[ResourceType, tuple[str, ...]] = {
+    GROUP: ("groups_limit", "rules_per_group_limit"),
+    CLASSIFIER: ("classifiers_limit",),
+    RULE: ("rules_limit", "rules_per_group_limit"),
+}
 
 Matches = tuple[Match, ...]
 
@@ -81,18 +89,25 @@ def start(
 def can_steer(rig: Rig, action: Action) -> None:
     """Raise :class:`NotApplicable` when the device's flow filter cannot steer ESP, AH and UDP 4500 to ``action``.
 
-    A device without a flow filter passes: with VIRTIO_NET_F_IPSEC it is for the steering to fail.
+    That takes selectors, the action and room.  A device without a flow filter
+    passes: with VIRTIO_NET_F_IPSEC it is for the steering to fail.
     """
     if not set(CAPS) <= rig.cap_ids():
         return
     flows = FlowFilter(rig)
     if action not in flows.actions:
         raise NotApplicable(f"the flow filter has no action {action.name}")
-    flows.needs(*flow_rules.ipsec_matches((4500,)))
+    found = flow_rules.ipsec_matches((4500,))
+    flows.needs(*found)
+    groups = ceil(len(found) / max(flows.limits["last_rule_priority"], 1))
+    flows.needs_room({GROUP: groups, CLASSIFIER: len({_shape(matches, 0) for matches in found}), RULE: len(found)})
 
 
 class FlowFilter:
-    """The flow filter of a rig's device; objects get ids from 0 on, unless a check gives one."""
+    """The flow filter of a rig's device; objects get ids from 0 on, unless a check gives one.
+
+    :class:`NotApplicable` for the object that is one more than the device has room for.
+    """
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -105,6 +120,7 @@ class FlowFilter:
         self.selectors: dict[int, Any] = {selector.type: selector for selector in selectors}
         self.actions = frozenset(parse(FfActionCap, self._cap(CapId.FF_ACTION_CAP)).actions)
         self._used: dict[ResourceType, set[int]] = {kind: set() for kind in TYPES}
+        self._room = {kind: min(self.limits[name] for name in names) for kind, names in _BOUNDS.items()}
         self._classifiers: dict[tuple[object, ...], int] = {}
 
     def _cap(self, cap: CapId) -> bytes:
@@ -136,6 +152,12 @@ class FlowFilter:
             if not self.can(matches):
                 names = " and ".join(match.type.name for match in matches)
                 raise NotApplicable(f"the flow filter cannot match what this takes of {names}")
+
+    def needs_room(self, wanted: Mapping[ResourceType, int]) -> None:
+        """Raise :class:`NotApplicable` unless there can be so many objects of each type at one time."""
+        for kind, number in wanted.items():
+            if self._room[kind] < number:
+                raise NotApplicable(f"the device has room for {self._room[kind]} {kind.name}, and this takes {number}")
 
     def queues(self) -> tuple[int, ...]:
         """The receive queues (receiveq1 is 0), at most two, that a rule can direct packets to.
@@ -210,7 +232,9 @@ class FlowFilter:
         return self.create(RULE, data, f"a rule with rule_priority {priority}, action {action.name}", resource_id)
 
     def _free_id(self, kind: ResourceType) -> int:
-        return next(number for number in count() if number not in self._used[kind])
+        number = next(number for number in count() if number not in self._used[kind])
+        self.needs_room({kind: number + 1})
+        return number
 
     # -- packets -------------------------------------------------------------------------------------------------
 
@@ -228,7 +252,7 @@ class FlowFilter:
             raise Failed(what, wanted, "nothing delivered")
         if queue not in (None, got.queue):
             raise Failed(what, wanted, f"delivered to receive queue {got.queue}")
-        return got
+        return self._rig.completed(got)
 
 
 def _shape(matches: Matches, flags: int) -> tuple[object, ...]:

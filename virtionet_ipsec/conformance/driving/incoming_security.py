@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...driver.packet import RxPacket
 from ...ipsec import Direction, Mode, OutboundSa, Protocol, SaParams
 from ...ipsec.sa import Lifetime, UdpEncap
-from ...wire.enums import Feature, IpsecMode
+from ...wire.enums import AdminStatus, Feature, IpsecMode, ResourceType
 from ...wire.profile import Profile
-from ..verdict import NotApplicable
-from . import associations, frames, traffic
+from ..verdict import NotApplicable, NotObservable
+from . import associations, frames, sa_objects, traffic
+from .admission import start_with_everything_steered
 from .associations import TUNNEL4, TUNNEL6
+from .feature_sets import left_out
+from .malformed import malformed
 from .rig import Rig
 from .traffic import Sent
 
@@ -38,6 +41,7 @@ class Association:
 
     params: SaParams
     far_end: OutboundSa
+    resource_id: int
 
     def wire(self) -> bytes:
         """The next packet."""
@@ -47,14 +51,22 @@ class Association:
 def inbound(rig: Rig, **parameters: Any) -> Association:
     """A new inbound SA on the device, as :func:`associations.sa` makes them."""
     params = associations.sa(rig, Direction.INBOUND, **parameters)
-    associations.create(rig, params)
+    resource_id = associations.create(rig, params)
     # Limits are the device's; its far end could send no packet after the last one.
-    return Association(params, associations.sender(params, lifetime=Lifetime()))
+    return Association(params, associations.sender(params, lifetime=Lifetime()), resource_id)
 
 
 def _flag(rig: Rig, packet: RxPacket, what: str, name: str, wanted: bool) -> None:
     got = name in packet.flag_names
     rig.expect(got is wanted, f"{what}: {name}", "set" if wanted else "clear", "set" if got else "clear")
+
+
+def _flag_if_delivered(rig: Rig, wire: bytes, what: str, name: str) -> bool:
+    """Of a packet that fails IPsec processing and is delivered all the same (D13), the flag is set; whether it was."""
+    packet = rig.receive(wire)
+    if packet is not None:
+        _flag(rig, packet, what, name, True)
+    return packet is not None
 
 
 def _window(rig: Rig) -> int:
@@ -89,7 +101,7 @@ def _altered(wire: bytes) -> bytes:
 
 
 def _wrong(rig: Rig) -> Iterator[Sent]:
-    """Packets for IPsec processing that fail it, each in a way of its own (D12, D13, D15, D17, D45)."""
+    """Packets for IPsec processing that fail it, each in a way of its own (D12, D15, D17)."""
     window = _window(rig)
     association = inbound(rig, replay_window=window)
     wire = association.wire()
@@ -100,8 +112,13 @@ def _wrong(rig: Rig) -> Iterator[Sent]:
     yield Sent("the first fragment of a packet", associations.tunnel_frame(esp, more=True))
     yield Sent("a later fragment of a packet", associations.tunnel_frame(esp, offset=10))
     yield Sent("a packet without a whole ESP header", associations.tunnel_frame(esp[:4]))
-    datagram = frames.udp(esp, _NATT, _NATT, addresses=TUNNEL4.dst + TUNNEL4.src)
-    yield Sent("ESP in UDP for an SA without", associations.tunnel_frame(datagram, protocol=frames.UDP))
+    with suppress(NotApplicable):
+        other = associations.sa(rig, Direction.INBOUND, protocol=Protocol.AH, spi=association.params.spi)
+        yield Sent("AH with the SPI of an ESP SA", associations.protected(associations.sender(other), PLAIN))
+    with suppress(NotApplicable):
+        ah = inbound(rig, protocol=Protocol.AH, spi=associations.SPI + 2)
+        stranger = associations.sender(association.params, spi=ah.params.spi)
+        yield Sent("ESP with the SPI of an AH SA", associations.protected(stranger, PLAIN))
     if window:
         associations.accepted(rig, wire, "a packet of a new SA")
         yield Sent("a packet that came before", wire)
@@ -121,12 +138,18 @@ def _without_csum(rig: Rig) -> Iterator[str]:
 
 
 def security_set(rig: Rig) -> None:
-    """Packets that went through IPsec processing have SECURITY, of each kind of SA, and those that failed it."""
+    """Packets that went through IPsec processing have SECURITY, of each kind of SA, and those with SECURITY_ERR."""
     for said in _without_csum(rig):
         for what, association in _kinds(rig):
             _flag(rig, rig.delivered(association.wire()), f"{what}{said}", "SECURITY", True)
         for what, wire in _wrong(rig):
-            _flag(rig, rig.delivered(wire), f"{what}{said}", "SECURITY", True)
+            packet = rig.receive(wire)
+            # What has neither flag is for the check of SECURITY_ERR.
+            if packet is not None and "SECURITY_ERR" in packet.flag_names:
+                _flag(rig, packet, f"{what}{said}", "SECURITY", True)
+    for said, without in left_out(rig, Feature.ADMIN_VQ, Feature.IPSEC):
+        associations.start(rig, without=without)
+        _flag(rig, rig.delivered(inbound(rig).wire()), f"an IPsec packet with {said}", "SECURITY", True)
 
 
 def _unprocessed(rig: Rig) -> Iterator[tuple[str, RxPacket]]:
@@ -136,7 +159,7 @@ def _unprocessed(rig: Rig) -> Iterator[tuple[str, RxPacket]]:
     for what, frame in (*traffic.SIMPLE, *NO_IPSEC, traffic.NO_NETWORK_HEADER[0]):
         rig.delivered(association.wire())
         yield f"{what}, behind an IPsec packet", rig.delivered(frame)
-        rig.delivered(_altered(association.wire()))
+        rig.receive(_altered(association.wire()))
         yield f"{what}, behind an IPsec packet with a wrong ICV", rig.delivered(frame)
 
 
@@ -164,17 +187,38 @@ def security_independent(rig: Rig) -> None:
         for number in range(1, 4):
             wire = association.wire()
             said = f"packet {number} of {what}"
-            _flag(rig, rig.delivered(_altered(wire)), f"{said} with a wrong ICV", "SECURITY", True)
+            _flag_if_delivered(rig, _altered(wire), f"{said} with a wrong ICV", "SECURITY")
             _flag(rig, rig.delivered(PLAIN), f"a plain packet behind {said} with a wrong ICV", "SECURITY", False)
             _flag(rig, rig.delivered(wire), said, "SECURITY", True)
             _flag(rig, rig.delivered(PLAIN), f"a plain packet behind {said}", "SECURITY", False)
 
 
 def security_err_set(rig: Rig) -> None:
-    """A wrong ICV, an unknown SPI, fragments, a replay, a reached hard limit and more: each gives SECURITY_ERR."""
+    """A wrong ICV, an unknown SPI, fragments, a replay, a hard limit and more: what is delivered has SECURITY_ERR."""
     associations.start(rig)
-    for what, wire in _wrong(rig):
-        _flag(rig, rig.delivered(wire), what, "SECURITY_ERR", True)
+    delivered = [_flag_if_delivered(rig, wire, what, "SECURITY_ERR") for what, wire in _wrong(rig)]
+    if not any(delivered):
+        raise NotObservable("the device delivers no packet that failed IPsec processing")
+
+
+def security_err_malformed(rig: Rig) -> None:
+    """Headers that are cut or say wrong lengths: no SECURITY without SECURITY_ERR; a good packet is accepted after."""
+    start_with_everything_steered(rig)
+    seen = False
+    for protocol in Protocol:
+        with suppress(NotApplicable):
+            params = sa_objects.any_sa(rig, Direction.INBOUND, protocol, spi=associations.SPI + protocol.value)
+            associations.create(rig, params)
+            seen = True
+            far_end = associations.sender(params)
+            for what, wire in malformed(params, associations.protected(far_end, PLAIN)):
+                packet, said = rig.receive(wire), f"{protocol.name}: {what}"
+                if packet is not None and "SECURITY" in packet.flag_names:
+                    _flag(rig, packet, said, "SECURITY_ERR", True)
+                good = associations.protected(far_end, PLAIN)
+                _flag(rig, rig.delivered(good), f"a good packet after {said}", "SECURITY_ERR", False)
+    if not seen:
+        raise NotApplicable("the device offers neither ESP nor AH")
 
 
 def security_err_clear(rig: Rig) -> None:
@@ -183,7 +227,7 @@ def security_err_clear(rig: Rig) -> None:
         _flag(rig, packet, what, "SECURITY_ERR", False)
     for what, association in _kinds(rig):
         _flag(rig, rig.delivered(association.wire()), what, "SECURITY_ERR", False)
-        rig.delivered(_altered(association.wire()))
+        rig.receive(_altered(association.wire()))
         said = f"{what}, behind a packet with a wrong ICV"
         _flag(rig, rig.delivered(association.wire()), said, "SECURITY_ERR", False)
 
@@ -201,7 +245,7 @@ def security_err_independent(rig: Rig) -> None:
     association = _soft(rig, packets_soft=2)
     for number in range(1, 4):
         wire, said = association.wire(), f"packet {number} of an SA with a soft limit of 2 packets"
-        _flag(rig, rig.delivered(_altered(wire)), f"{said}, with a wrong ICV", "SECURITY_ERR", True)
+        _flag_if_delivered(rig, _altered(wire), f"{said}, with a wrong ICV", "SECURITY_ERR")
         _flag(rig, rig.delivered(wire), said, "SECURITY_ERR", False)
 
 
@@ -223,9 +267,55 @@ def soft_expiry_warn(rig: Rig) -> None:
             if number >= reached:
                 what = f"packet {number}, of {length} octets, of an SA with {limit}"
                 _flag(rig, packet, what, "SECURITY_SA_SOFT_EXPIRY_WARN", True)
-        packet = rig.delivered(_altered(association.wire()))
         what = f"a packet with a wrong ICV of an SA that reached {limit}"
-        _flag(rig, packet, what, "SECURITY_SA_SOFT_EXPIRY_WARN", True)
+        _flag_if_delivered(rig, _altered(association.wire()), what, "SECURITY_SA_SOFT_EXPIRY_WARN")
+
+
+def soft_expiry_warn_lowered(rig: Rig) -> None:
+    """After a MODIFY that lowers a soft limit below the count, packets good and failed have the warning."""
+    length = len(PLAIN) - 14
+    for name, high, low in (("packets_soft", 100, 1), ("bytes_soft", 100 * length, length)):
+        association = _soft(rig, **{name: high})
+        for _ in range(2):
+            rig.delivered(association.wire())
+        lowered = replace(association.params, lifetime=Lifetime(**{name: low}))
+        octets = sa_objects.sa_octets(rig, lowered, association.resource_id)
+        if rig.modify(ResourceType.IPSEC_INB_SA, association.resource_id, octets).status != AdminStatus.OK:
+            raise NotApplicable("the device does not change the lifetime of an SA that has it")
+        for what, wire in (
+            ("a packet with a wrong ICV", _altered(association.wire())),
+            ("a good packet", association.wire()),
+        ):
+            said = f"{what} after {name} was lowered from {high} to {low}, {2 * length} octets in 2 packets counted"
+            _flag_if_delivered(rig, wire, said, "SECURITY_SA_SOFT_EXPIRY_WARN")
+
+
+_INBOUND_SA = int(ResourceType.IPSEC_INB_SA)
+
+
+def _resource(rig: Rig, packet: RxPacket, what: str, resource_id: int, kind: int) -> None:
+    rig.equal(f"{what}: resource_id", resource_id, packet.resource_id)
+    rig.equal(f"{what}: resource_type", f"{kind:#x}", f"{packet.resource_type:#x}")
+
+
+def security_resource(rig: Rig) -> None:
+    """With SECURITY the header names the inbound SA, processed or failed; without, and with no SA, it has zeros."""
+    associations.start(rig)
+    made = [inbound(rig)]
+    with suppress(NotApplicable):
+        made.append(inbound(rig, spi=associations.SPI + 1))
+    for association in made:
+        resource_id = association.resource_id
+        said = f"of SA {resource_id}"
+        _resource(rig, rig.delivered(association.wire()), f"a packet {said}", resource_id, _INBOUND_SA)
+        failed = rig.receive(_altered(association.wire()))
+        if failed is not None:
+            _resource(rig, failed, f"a packet {said} with a wrong ICV", resource_id, _INBOUND_SA)
+        for what, frame in (*traffic.SIMPLE, *NO_IPSEC, traffic.NO_NETWORK_HEADER[0]):
+            _resource(rig, rig.delivered(frame), f"{what}, behind a packet {said}", 0, 0)
+        fragment = rig.receive(associations.tunnel_frame(association.wire()[34:], more=True))
+        if fragment is not None:
+            _resource(rig, fragment, f"a fragment of a packet {said}", 0, 0)
 
 
 CHECKS: tuple[Callable[[Rig], None], ...] = (
@@ -233,7 +323,10 @@ CHECKS: tuple[Callable[[Rig], None], ...] = (
     security_clear,
     security_independent,
     security_err_set,
+    security_err_malformed,
     security_err_clear,
     security_err_independent,
     soft_expiry_warn,
+    soft_expiry_warn_lowered,
+    security_resource,
 )

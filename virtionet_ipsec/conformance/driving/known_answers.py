@@ -1,6 +1,8 @@
-"""Known answers: packets that the Linux kernel protected, with their keys (specs/ipsec/known-answers.toml).
+"""Known answers: packets that others protected, with their keys (specs/ipsec/).
 
-Each becomes a check: the device has to make of the packet what the kernel was given.
+The Linux kernel (known-answers.toml), and scapy for algorithms that no capture
+of the kernel has (scapy-answers.toml).  Each becomes a check: the device has to
+make of the packet what the other was given.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from .associations import INBOUND, accepted, create, sa, start
 from .rig import Rig
 
 FILE = specs() / "ipsec" / "known-answers.toml"
+SCAPY_FILE = specs() / "ipsec" / "scapy-answers.toml"
+
+_WITNESS = {FILE: "Linux 6.1", SCAPY_FILE: "scapy"}
 
 _KEYS = ("cipher_key", "auth_key", "salt")
 _AS_IT_IS = ("spi", "aead", "cipher", "auth", "esn")
@@ -24,13 +29,12 @@ _AS_IT_IS = ("spi", "aead", "cipher", "auth", "esn")
 
 def enter(area: str, protocol: Protocol) -> None:
     """Enter a check ``<area>.known-answer-<name>`` for each answer in this protocol."""
-    with FILE.open("rb") as stream:
-        rows = tomllib.load(stream)["answer"]
-    for row in rows:
-        if Protocol[row["protocol"].upper()] is protocol:
-            name = row["name"].removeprefix(f"{area}-")
-            sentence = f"A packet that Linux 6.1 protected comes out as the kernel was given it: {row['source']}."
-            add(f"{area}.known-answer-{name}", sentence, partial(_known_answer, row=row))
+    for file, witness in _WITNESS.items():
+        for row in tomllib.loads(file.read_text(encoding="utf-8"))["answer"]:
+            if Protocol[row["protocol"].upper()] is protocol:
+                name = row["name"].removeprefix(f"{area}-")
+                sentence = f"A packet that {witness} protected comes out as {witness} was given it: {row['source']}."
+                add(f"{area}.known-answer-{name}", sentence, partial(_known_answer, row=row))
 
 
 def _known_answer(rig: Rig, row: dict[str, Any]) -> None:

@@ -44,7 +44,8 @@ def passing(rig: Rig, params: SaParams, frame: bytes = FRAME) -> Iterator[Next]:
 
         def receives() -> bool:
             assert far_end is not None
-            return processed(rig.delivered(protected(far_end, frame)))
+            got = rig.receive(protected(far_end, frame))
+            return got is not None and processed(got)
 
         yield sends if far_end is None else receives
 

@@ -219,15 +219,16 @@ def _match_fragments(rig: Rig) -> None:
     ports4, ports6 = (*filters.packets_of(IPV4, frames.UDP), port), (*filters.packets_of(IPV6, frames.UDP), port)
     flows.needs(ports4)
     first = frames.ethernet(frames.ipv4(datagram, more=True))
-    # What looks like a UDP header at the beginning of a later fragment is none.
-    later = frames.ethernet(frames.ipv4(datagram, offset=100))
     _tried(flows, group, ports4, first, True, "UDP Destination Port, the first IPv4 fragment")
-    _tried(flows, group, ports4, later, False, "UDP Destination Port, a later IPv4 fragment that looks like UDP")
-    _tried(flows, group, ports4[:2], later, True, "Protocol 17, a later IPv4 fragment")
-    if flows.can(ports6):
-        header = bytes((frames.UDP, 0)) + (100 << 3).to_bytes(2, "big") + bytes(4)
-        later = frames.ethernet(frames.ipv6(header + datagram, FRAGMENT))
-        _tried(flows, group, ports6, later, False, "UDP Destination Port, a later IPv6 fragment that looks like UDP")
+    # What looks like a UDP header at the beginning of a later fragment is none; in each octet of the offset.
+    for offset in (1, 100, 0x100, 0x1F00):
+        later, said = frames.ethernet(frames.ipv4(datagram, offset=offset)), f"offset {offset:#x}, that looks like UDP"
+        _tried(flows, group, ports4, later, False, f"UDP Destination Port, a later IPv4 fragment, {said}")
+        _tried(flows, group, ports4[:2], later, True, f"Protocol 17, a later IPv4 fragment, offset {offset:#x}")
+        if flows.can(ports6):
+            header = bytes((frames.UDP, 0)) + (offset << 3).to_bytes(2, "big") + bytes(4)
+            later = frames.ethernet(frames.ipv6(header + datagram, FRAGMENT))
+            _tried(flows, group, ports6, later, False, f"UDP Destination Port, a later IPv6 fragment, {said}")
 
 
 def _match_padding(rig: Rig) -> None:

@@ -7,19 +7,21 @@ one type does not stand in the way of the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...driver.sa_object import sa_object
-from ...ipsec import Direction, Mode, Protocol, SaParams
+from ...ipsec import Direction, SaParams
 from ...wire.capabilities import FfActionCap, FfResourceCap, FfSelectorCap, IpsecResourceCap, ipsec_sa_cap
 from ...wire.codec import build, parse
 from ...wire.enums import Action, AdminStatus, CapId, Feature, Opcode, ResourceType, SelectorType
 from ...wire.flow_filter import FfClassifier, FfGroup, FfRule
 from ...wire.sa import ipsec_sa
 from ..verdict import NotApplicable
-from .associations import INBOUND, OUTBOUND, SA_TYPE, sa
+from .associations import INBOUND, OUTBOUND, SA_TYPE
 from .rig import Answer, Rig
+from .sa_objects import any_sa
 
 LIMIT = 4
 """How many objects of a type there can be, unless a check says otherwise or the device has fewer."""
@@ -273,12 +275,7 @@ def _sa_kinds(rig: Rig, limits: dict[str, Any]) -> list[Kind]:
 
 def _any_sa(rig: Rig, direction: Direction) -> SaParams | None:
     """Parameters of an SA that the device can do, whatever its modes are; with a replay window, if it has any."""
-    window = {"replay_window": 64} if direction is INBOUND else {}
-    for protocol in (Protocol.ESP, Protocol.AH):
-        for mode in (Mode.TUNNEL, Mode.TRANSPORT):
-            for parameters in (window, {}):
-                try:
-                    return sa(rig, direction, protocol=protocol, mode=mode, **parameters)
-                except NotApplicable:
-                    continue
+    for window in (64, 0) if direction is INBOUND else (0,):
+        with suppress(NotApplicable):
+            return any_sa(rig, direction, replay_window=window)
     return None

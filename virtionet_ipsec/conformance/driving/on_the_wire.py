@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...ipsec import Protocol, Refused, SaParams
+from ...ipsec import Protocol, Refused, SaParams, locate
 from ...ipsec.integrity import make_mac
 from ...ipsec.transforms import make_transform
 from ..verdict import Failed
@@ -41,14 +41,27 @@ def parted(wire: bytes, protocol: Protocol) -> tuple[bytes, bytes]:
     return packet[:size], packet[size:end]
 
 
-def sequence_number(wire: bytes, protocol: Protocol) -> int:
-    """The (low half of the) sequence number in a frame."""
-    at = 4 if protocol is Protocol.ESP else 8
-    return int.from_bytes(parted(wire, protocol)[1][at : at + 4], "big")
+def spi_of(wire: bytes) -> int:
+    """The SPI of a frame, also behind a UDP header; 0 for one that is no IPsec packet."""
+    return _located(wire)[0]
 
 
-def flipped(wire: bytes, at: int) -> bytes:
-    """``wire`` with one bit of the octet ``at`` changed."""
+def seq_of(wire: bytes) -> int:
+    """The (low half of the) sequence number in a frame, also behind a UDP header; 0 for one that is no IPsec packet."""
+    return _located(wire)[1]
+
+
+def _located(wire: bytes) -> tuple[int, int]:
+    try:
+        where = locate(wire[14:])
+    except Refused:
+        return 0, 0
+    return where[5], where[6]
+
+
+def flipped(wire: bytes, at: int = -1) -> bytes:
+    """``wire`` with one bit of the octet ``at`` changed: of the last, which the ICV covers or which is the ICV's."""
+    at %= len(wire)
     return wire[:at] + bytes((wire[at] ^ 1,)) + wire[at + 1 :]
 
 

@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ...driver.flow_rules import Match
 from ...driver.packet import RxPacket
-from ...ipsec import Direction, Mode, Protocol, Refused, SaParams, locate
+from ...ipsec import Direction, Mode, Protocol, SaParams
 from ...wire.enums import Feature
 from ..verdict import NotApplicable
 from . import associations, frames, rfc_v1
 from .associations import OUTBOUND, SPI
+from .on_the_wire import spi_of
 from .rfc_v1 import created
 from .rig import Rig
-from .sa_objects import MODES, any_sa, mode_caps, spi_of
+from .sa_objects import MODES, any_sa, mode_caps
 
 FRAME, FRAME6 = frames.udp4_frame(), frames.udp6_frame()
 
@@ -36,15 +36,15 @@ def bare(rig: Rig) -> None:
     rig.driver.set_up_commands()
 
 
-def sent(rig: Rig, params: SaParams, frame: bytes = FRAME, resource_id: int = 1) -> bytes:
+def sent_and_opened(rig: Rig, params: SaParams, frame: bytes = FRAME, resource_id: int = 1) -> bytes:
     """The frame on the wire after the device protected ``frame``; the far end has to open it and find the packet."""
     wire = associations.send(rig, resource_id, frame)
     rig.equal("the packet that the far end finds", frame[14:], associations.inside(associations.receiver(params), wire))
     return wire
 
 
-def protected(rig: Rig, params: SaParams, frame: bytes = FRAME, resource_id: int = 1) -> bytes:
-    """As :func:`sent`, but all that the frame on the wire needs is the SPI of the SA."""
+def device_sends(rig: Rig, params: SaParams, frame: bytes = FRAME, resource_id: int = 1) -> bytes:
+    """As :func:`sent_and_opened`, but all that the frame on the wire needs is the SPI of the SA."""
     wire = associations.send(rig, resource_id, frame)
     rig.equal("SPI of the frame on the wire", params.spi, spi_of(wire))
     return wire
@@ -57,9 +57,11 @@ def arrived(rig: Rig, params: SaParams, frame: bytes = FRAME, **changes: Any) ->
     return packet
 
 
-def not_plain(rig: Rig, wire: bytes, what: str, frame: bytes = FRAME) -> None:
+def not_plain(rig: Rig, wire: bytes, what: str, frame: bytes = FRAME) -> RxPacket | None:
+    """What the driver gets of ``wire``, which must not be the plain packet."""
     got = rig.receive(wire)
     rig.expect(got is None or got.frame[14:] != frame[14:], what, "not handed up as a plain packet", "the plain packet")
+    return got
 
 
 def device_limits(rig: Rig) -> tuple[int, int]:
@@ -94,7 +96,7 @@ def mode_entries(rig: Rig) -> list[bytes]:
     return [data[start : start + rest // count] for start in range(8, len(data), rest // count)]
 
 
-def some_esp(rig: Rig, direction: Direction, **parameters: Any) -> Iterator[SaParams]:
+def aead_and_cipher(rig: Rig, direction: Direction, **parameters: Any) -> Iterator[SaParams]:
     """An SA with an AEAD and one with cipher and MAC, as far as the device has them; tunnel mode where it can be."""
     for mode in (Mode.TUNNEL, Mode.TRANSPORT):
         with suppress(NotApplicable):
@@ -116,7 +118,7 @@ def every_mode(rig: Rig, direction: Direction, **parameters: Any) -> Iterator[Sa
 def several(rig: Rig, direction: Direction) -> dict[int, SaParams]:
     """Some SAs by id, each with an SPI and keys of its own."""
     params = any_sa(rig, direction)
-    ids = [number for number in (5, 0, 3, 1) if number <= last_id(rig, 5)]
+    ids = [number for number in (5, 1, 3, 0) if number <= last_id(rig, 5)]
     found = {}
     for at, number in enumerate(ids):
         keys = {name: bytes((at + 1,)) * len(getattr(params, name)) for name in ("cipher_key", "auth_key")}
@@ -133,11 +135,6 @@ def with_longest_keys(params: SaParams, most_cipher: int, most_auth: int) -> SaP
         if algorithm is not None:
             keys[field] = bytes(range(max(each for each in algorithm.key_lengths if each <= most)))
     return replace(params, **keys)  # type: ignore[arg-type]
-
-
-def spoilt(wire: bytes) -> bytes:
-    """``wire`` with another last octet, which the ICV covers or which is the ICV's."""
-    return wire[:-1] + bytes((wire[-1] ^ 1,))
 
 
 def header_size(rig: Rig) -> int:
@@ -158,19 +155,11 @@ def expect_header_size(rig: Rig, size: int) -> None:
     rig.equal(f"the frame behind {size} octets, received", FRAME, octets[size:])
 
 
-def not_plain_nor_trusted(rig: Rig, wire: bytes, what: str) -> None:
-    """A packet that has SECURITY and not SECURITY_ERR passed as good, whatever is in it."""
-    got = rig.receive(wire)
+def not_plain_nor_trusted(rig: Rig, wire: bytes, what: str, frame: bytes = FRAME) -> None:
+    """The driver gets no plain packet, and nothing with SECURITY and without SECURITY_ERR, whatever is in it."""
+    got = not_plain(rig, wire, what, frame)
     good = got is not None and set(got.flag_names) & {"SECURITY", "SECURITY_ERR"} == {"SECURITY"}
     rig.expect(not good, what, "not passed as good", "SECURITY without SECURITY_ERR")
-
-
-def seq_of(wire: bytes) -> int:
-    """The (low half of the) sequence number in a frame; 0 for one that is no IPsec packet."""
-    try:
-        return locate(wire[14:])[6]
-    except Refused:
-        return 0
 
 
 def flag_names(packet: RxPacket) -> str:
@@ -180,10 +169,4 @@ def flag_names(packet: RxPacket) -> str:
 def through_tunnel(rig: Rig, resource_id: int, frame: bytes, **parameters: Any) -> bytes:
     """The outer header, and all that follows, of ``frame`` through a new tunnel mode SA of these parameters."""
     params = created(rig, associations.sa(rig, OUTBOUND, spi=SPI + resource_id, **parameters), resource_id)
-    return protected(rig, params, frame, resource_id)[14:]
-
-
-def rule(rig: Rig, matches: tuple[Match, ...], action: int, priority: int) -> None:
-    """A rule in a group of its own, of this priority."""
-    group, classifier = rig.driver.create_group(priority), rig.driver.create_classifier(matches)
-    rig.driver.create_rule(group, classifier, 0, action, matches)
+    return device_sends(rig, params, frame, resource_id)[14:]

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 from ...device.exchanges import Exchange
 from ...driver import Driver
 from ...driver.driver import UNDERSTOOD
 from ...driver.packet import RxPacket
+from ...ipsec.ip import checksum
 from ...trace import Target, Watched
 from ...wire.admin import (
     AdminCmdHdr,
@@ -24,17 +26,24 @@ from ...wire.admin import (
     AdminCmdResult,
     CapGetData,
     CapSetData,
-    QueryCapIdResult,
     ResourceObjCreateData,
     ResourceObjHdr,
 )
 from ...wire.bitmap import bitmap_numbers, u64_bitmap
 from ...wire.codec import build, parse
-from ...wire.enums import AdminStatus, Feature, GroupType, Opcode, Qualifier, Status
-from ...wire.features import feature_name, missing_requirements
+from ...wire.enums import AdminStatus, Feature, GroupType, Opcode, Status
+from ...wire.features import feature_name, unmet_requirements
 from ...wire.net_hdr import HdrLayout, NetHdr
 from ...wire.profile import Profile
+from ..decode import hexadecimal, status_name
 from ..verdict import Failed, NotApplicable
+
+_RETRIES = 8
+_MTU_AT = 10  # offset in virtio_net_config
+_ENCAPSULATION = 160  # octets, more than any tunnel of the checks adds
+
+# What a device may insist on (6.2): it is accepted where it is offered.
+_MAY_BE_INSISTED_ON = frozenset({Feature.ACCESS_PLATFORM, Feature.ORDER_PLATFORM})
 
 ROOM = 1 << 16
 """Octets of the device-writable part of a command, where a check does not say."""
@@ -55,25 +64,14 @@ class Answer:
         return status_name(self.status, self.qualifier)
 
 
-def status_name(status: int, qualifier: int | None = None) -> str:
-    """``EINVAL, INVALID_FIELD``, with numbers for what has no name."""
-    names = {int(each): each.name for each in AdminStatus}
-    qualifiers = {int(each): each.name for each in Qualifier}
-    said = names.get(status, f"status {status}")
-    if qualifier is None or (not status and not qualifier):
-        return said
-    return f"{said}, {qualifiers.get(qualifier, f'qualifier {qualifier}')}"
-
-
 def mask(features: Collection[Feature]) -> int:
     return sum(1 << feature for feature in set(features))
 
 
 def _supported(features: int) -> int:
     """``features`` without those whose requirements are not among them (virtio 1.4, 5.1.3.1)."""
-    while missing := missing_requirements(features):
-        wanting = {sentence.split()[0] for sentence in missing}
-        features &= ~mask([feature for feature in Feature if feature_name(feature) in wanting])
+    while unmet := unmet_requirements(features):
+        features &= ~mask([feature for feature, _ in unmet])
     return features
 
 
@@ -111,7 +109,7 @@ class Rig:
         ``also`` are features that it does not understand, ``without`` those to
         leave out, with all that requires them.
         """
-        wanted = (mask(UNDERSTOOD) | mask(also)) & ~mask(without)
+        wanted = (mask(UNDERSTOOD | _MAY_BE_INSISTED_ON) | mask(also)) & ~mask(without)
         self.driver = Driver(self.port, self.profile, _supported(wanted & self.port.features))
         self.driver.negotiate()
 
@@ -150,24 +148,27 @@ class Rig:
         return self.raw_command(readable + bytes(-len(readable) % 8), room)
 
     def raw_command(self, readable: bytes, room: int = ROOM) -> Answer:
-        """The command whose device-readable part is ``readable``, whatever that holds."""
-        written = self.port.admin(readable, room)
-        fields = parse(AdminCmdResult, written)
+        """The command whose device-readable part is ``readable``, whatever that holds.
+
+        It is sent again while the device asks for that, EAGAIN, a few times (2.13).
+        """
+        for _ in range(_RETRIES):
+            written = self.port.admin(readable, room)
+            fields = parse(AdminCmdResult, written)
+            if fields.status != AdminStatus.EAGAIN:
+                break
         return Answer(fields.status, fields.status_qualifier, written[AdminCmdResult.sizeof() :], written)
 
     def list_query(self) -> frozenset[int]:
         """The opcodes that LIST_QUERY gives."""
-        return bitmap_numbers(
-            parse(AdminCmdList, self.ok(self.command(Opcode.LIST_QUERY), "LIST_QUERY")).device_admin_cmd_opcodes
-        )
+        return bitmap_numbers(self.ok(self.command(Opcode.LIST_QUERY), "LIST_QUERY"))
 
     def list_use(self, opcodes: Collection[int]) -> Answer:
         return self.command(Opcode.LIST_USE, build(AdminCmdList, device_admin_cmd_opcodes=u64_bitmap(opcodes)))
 
     def cap_ids(self) -> frozenset[int]:
         """The capability ids that CAP_ID_LIST_QUERY gives."""
-        answer = self.command(Opcode.CAP_ID_LIST_QUERY)
-        return bitmap_numbers(parse(QueryCapIdResult, self.ok(answer, "CAP_ID_LIST_QUERY")).supported_caps)
+        return bitmap_numbers(self.ok(self.command(Opcode.CAP_ID_LIST_QUERY), "CAP_ID_LIST_QUERY"))
 
     def cap_get(self, cap: int) -> Answer:
         return self.command(Opcode.DEVICE_CAP_GET, build(CapGetData, id=cap))
@@ -215,17 +216,39 @@ class Rig:
         return RxPacket(self.layout, got.queue, got.buffers)
 
     def delivered(self, frame: bytes) -> RxPacket:
-        """As :meth:`receive`; a frame that does not reach the driver fails the check."""
+        """As :meth:`receive`, :meth:`completed`; a frame that does not reach the driver fails the check."""
         got = self.receive(frame)
         if got is None:
+            self._needs_mtu(frame)
             raise Failed("a frame from the wire", "delivered to the driver", "nothing was delivered")
-        return got
+        return self.completed(got)
+
+    def completed(self, packet: RxPacket) -> RxPacket:
+        """The packet with the checksum that NEEDS_CSUM leaves to the driver, as any driver makes it (5.1.9.4.2)."""
+        at = self.layout.size + (hdr := packet.hdr).csum_start
+        field, data = at + hdr.csum_offset, b"".join(packet.buffers)
+        left = "NEEDS_CSUM" in packet.flag_names and self.driver.negotiated >> Feature.GUEST_CSUM & 1
+        if not left or field + 2 > len(data):
+            return packet
+        data = data[:field] + checksum(data[at:]).to_bytes(2, "big") + data[field + 2 :]
+        ends = list(accumulate(map(len, packet.buffers), initial=0))
+        return RxPacket(packet.layout, packet.queue, tuple(data[start:end] for start, end in pairwise(ends)))
 
     def sent(self, buffer: bytes) -> bytes:
         """The one frame that a transmit buffer puts on the wire; any other number fails the check."""
         frames = self.transmit(buffer)
+        if not frames:
+            self._needs_mtu(buffer[self.layout.size :], _ENCAPSULATION)
         self.equal("frames on the wire", 1, len(frames))
         return frames[0]
+
+    def _needs_mtu(self, frame: bytes, more: int = 0) -> None:
+        """Raise :class:`NotApplicable` where the device's mtu has no room for ``frame`` and ``more`` octets (5.1.4)."""
+        if not self.offers(Feature.MTU):
+            return
+        mtu = int.from_bytes(self.port.read_config(_MTU_AT, 2), "little")
+        if len(frame) - 14 + more > mtu:
+            raise NotApplicable(f"mtu is {mtu}, which leaves no room for this")
 
     # -- what is expected ----------------------------------------------------------------------------------------
 
@@ -269,7 +292,7 @@ def _joined(names: Collection[str]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
-        return bytes(value).hex(" ", -4) if value else "no octets"
+        return hexadecimal(bytes(value))
     if isinstance(value, tuple | list | set | frozenset):
         items = sorted(value) if isinstance(value, set | frozenset) else value
         return ", ".join(_shown(each) for each in items) or "none"

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...driver.sa_object import sa_object
-from ...ipsec import Direction, Lifetime, Mode, Protocol, Refused, SaParams, UdpEncap, locate
+from ...ipsec import Direction, Lifetime, Mode, Protocol, SaParams, UdpEncap
 from ...ipsec.sa import MAX_REPLAY_WINDOW
 from ...wire.capabilities import IpsecResourceCap, ipsec_sa_cap
 from ...wire.codec import build, parse
-from ...wire.enums import CapId, IpsecMode, IpsecOption
+from ...wire.enums import CapId, Feature, IpsecMode, IpsecOption
 from ...wire.profile import Profile
 from ...wire.sa import ipsec_sa
 from ..verdict import NotApplicable
-from .associations import INBOUND, OUTBOUND, algorithms, sa
-from .rig import Rig
+from .associations import INBOUND, OUTBOUND, SA_TYPE, algorithms, sa
+from .rig import Answer, Rig
 
 MODES: dict[IpsecMode, tuple[Protocol, Mode]] = {
     IpsecMode.ESP_TUNNEL: (Protocol.ESP, Mode.TUNNEL),
@@ -50,25 +50,46 @@ def limits(rig: Rig) -> dict[Direction, int]:
     return {OUTBOUND: cap.outb_sa_limit, INBOUND: cap.inb_sa_limit}
 
 
+def start(rig: Rig, room: int = 1) -> None:
+    """Bring the device up, with every capability set; it needs ``room`` for SAs of either type."""
+    rig.needs(Feature.IPSEC)
+    rig.start()
+    most = min(limits(rig).values())
+    if most < room:
+        raise NotApplicable(f"the device's limits leave room for {most} SAs")
+
+
+def some_ids(rig: Rig, direction: Direction) -> list[int]:
+    """As many of four ids as there is room for, the lowest last."""
+    return [number for number in (5, 1, 3, 0) if number < limits(rig)[direction]]
+
+
 def resource_cap(inbound: int, outbound: int) -> bytes:
     """VIRTIO_NET_IPSEC_RESOURCE_CAP with these limits."""
     return build(IpsecResourceCap, inb_sa_limit=inbound, outb_sa_limit=outbound)
 
 
-def any_sa(rig: Rig, direction: Direction, **parameters: Any) -> SaParams:
-    """An SA in the first mode that the device can do these parameters in."""
+def any_sa(rig: Rig, direction: Direction, only: Protocol | None = None, **parameters: Any) -> SaParams:
+    """An SA in the first mode that the device can do these parameters in, of the protocol ``only`` if it is given."""
+    reason = None
     for protocol, mode in MODES.values():
-        try:
-            return sa(rig, direction, protocol=protocol, mode=mode, **parameters)
-        except NotApplicable as missing:
-            reason = missing
-    raise reason
+        if only in (None, protocol) and parameters.get("mode", mode) is mode:
+            try:
+                return sa(rig, direction, **({"protocol": protocol, "mode": mode} | parameters))
+            except NotApplicable as missing:
+                reason = reason or missing
+    raise reason or NotApplicable("the device has no such mode")
 
 
 def sa_octets(rig: Rig, params: SaParams, resource_id: int = 1, **fields: Any) -> bytes:
     """The SA object of ``params``, but with these fields of the structure."""
     data = sa_object(params, resource_id, rig.profile)
     return build(ipsec_sa(rig.profile), **(dict(parse(ipsec_sa(rig.profile), data)) | fields)) if fields else data
+
+
+def try_create(rig: Rig, params: SaParams, resource_id: int) -> Answer:
+    """CREATE of the SA under this id."""
+    return rig.create(SA_TYPE[params.direction], resource_id, sa_octets(rig, params, resource_id))
 
 
 def every_sa(rig: Rig, direction: Direction) -> Iterator[SaParams]:
@@ -81,20 +102,10 @@ def every_sa(rig: Rig, direction: Direction) -> Iterator[SaParams]:
         if direction is INBOUND:
             choices += [choice | {"replay_window": min(cap.max_replay_win_sz, MAX_REPLAY_WINDOW)} for choice in some]
         for choice in choices:
-            params = sa(rig, direction, protocol=protocol, mode=mode, **choice)
-            if len(params.cipher_key) <= cap.max_cipher_key_len and len(params.auth_key) <= cap.max_auth_key_len:
-                yield params
+            yield sa(rig, direction, protocol=protocol, mode=mode, **choice)
 
 
 def _options(rig: Rig, cap: Any) -> Iterator[IpsecOption]:
     """The options of a mode that an SA object of the profile can have."""
     added = IpsecOption.ECN | IpsecOption.SA_LIFETIME if rig.profile is Profile.RFC_V1 else 0
     yield from (option for option in _OPTIONS if cap.options & option & ~added)
-
-
-def spi_of(wire: bytes) -> int:
-    """The SPI of a frame on the wire; 0 for one that is no IPsec packet."""
-    try:
-        return locate(wire[14:])[5]
-    except Refused:
-        return 0

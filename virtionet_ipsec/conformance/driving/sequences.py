@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ...ipsec import Direction, Lifetime, Mode, OutboundSa, Protocol, SaParams
+from ...ipsec import Lifetime, Mode, OutboundSa, Protocol
 from ...wire.enums import IpsecMode
 from ...wire.profile import Profile
 from ..check import add
@@ -24,14 +24,14 @@ from .associations import (
     modes,
     protected,
     receiver,
-    rejected_unchanged,
-    sa,
+    rejected,
     send,
     sender,
     start,
 )
-from .on_the_wire import LOW, flipped, sequence_number
+from .on_the_wire import LOW, flipped, seq_of
 from .rig import Rig
+from .sa_objects import any_sa
 
 WINDOW = 32
 """The window of most checks: the least that every receiver has to support."""
@@ -40,17 +40,12 @@ _SUBSPACE = 1 << 32
 FRAME = frames.udp4_frame()
 
 
-def some_sa(rig: Rig, direction: Direction, protocol: Protocol, **parameters: Any) -> SaParams:
-    """As :func:`.associations.sa`, in the first mode that the device has."""
-    return sa(rig, direction, protocol=protocol, **({"mode": modes(rig, protocol)[0]} | parameters))
-
-
 class Receiving:
     """An inbound SA on the device and its far end: packets by their sequence number."""
 
     def __init__(self, rig: Rig, protocol: Protocol, **parameters: Any) -> None:
         self.rig = rig
-        self.params = some_sa(rig, INBOUND, protocol, **({"replay_window": WINDOW} | parameters))
+        self.params = any_sa(rig, INBOUND, protocol, **({"replay_window": WINDOW} | parameters))
         self.resource_id = create(rig, self.params)
         self.far_end: OutboundSa = sender(self.params, lifetime=Lifetime())
 
@@ -59,8 +54,7 @@ class Receiving:
 
     def forged(self, seq: int) -> bytes:
         """Packet ``seq`` with the last octet wrong: in ESP the ICV's, in AH the payload's."""
-        good = self.wire(seq)
-        return flipped(good, len(good) - 1)
+        return flipped(self.wire(seq))
 
     def accepts(self, *numbers: int) -> None:
         for seq in numbers:
@@ -68,10 +62,10 @@ class Receiving:
 
     def rejects(self, *numbers: int) -> None:
         for seq in numbers:
-            rejected_unchanged(self.rig, self.wire(seq), f"sequence number {_name(seq)}")
+            rejected(self.rig, self.wire(seq), f"sequence number {_name(seq)}")
 
     def rejects_forged(self, seq: int) -> None:
-        rejected_unchanged(self.rig, self.forged(seq), f"a forged packet with sequence number {_name(seq)}")
+        rejected(self.rig, self.forged(seq), f"a forged packet with sequence number {_name(seq)}")
 
 
 def _most(rig: Rig, protocol: Protocol, mode: Mode) -> int:
@@ -90,18 +84,18 @@ def first_seq(rig: Rig, protocol: Protocol) -> None:
     """The first packet of an SA has sequence number 1; in rfc-v1 the number that follows the SA object's esn."""
     start(rig)
     for spi, first in ((0x1000, 1), (0x1001, 42)) if rig.profile is Profile.RFC_V1 else ((0x1000, 1),):
-        made = create(rig, some_sa(rig, OUTBOUND, protocol, spi=spi, first_seq=first))
-        rig.equal("sequence number of an SA's first packet", first, sequence_number(send(rig, made, FRAME), protocol))
+        made = create(rig, any_sa(rig, OUTBOUND, protocol, spi=spi, first_seq=first))
+        rig.equal("sequence number of an SA's first packet", first, seq_of(send(rig, made, FRAME)))
 
 
 def seq_increments(rig: Rig, protocol: Protocol) -> None:
     """Packets of two SAs, sent in turn, large and small, carry numbers that go up by one on each SA."""
     start(rig)
-    sas = [create(rig, some_sa(rig, OUTBOUND, protocol, spi=spi)) for spi in (0x1000, 0x1001)]
+    sas = [create(rig, any_sa(rig, OUTBOUND, protocol, spi=spi)) for spi in (0x1000, 0x1001)]
     numbers: dict[int, list[int]] = {made: [] for made in sas}
     for turn, made in enumerate((*sas, *sas, *sas[:1] * 3, *sas)):
         wire = send(rig, made, frames.udp4_frame(bytes(17 * turn)))
-        numbers[made].append(sequence_number(wire, protocol))
+        numbers[made].append(seq_of(wire))
     for sent in numbers.values():
         rig.equal("sequence numbers on one SA", [sent[0] + step for step in range(len(sent))], sent)
 
@@ -112,13 +106,13 @@ def seq_no_cycle(rig: Rig, protocol: Protocol) -> None:
     start(rig)
     for spi, esn, last in ((0x1000, False, LOW), (0x1001, True, (1 << 64) - 1)):
         try:
-            params = some_sa(rig, OUTBOUND, protocol, spi=spi, esn=esn, first_seq=last)
+            params = any_sa(rig, OUTBOUND, protocol, spi=spi, esn=esn, first_seq=last)
         except NotApplicable:
             if not esn:
                 raise
             continue  # a device without ESN has the one limit
         made = create(rig, params)
-        rig.equal("low half of the last number", LOW, sequence_number(send(rig, made, FRAME), protocol))
+        rig.equal("low half of the last number", LOW, seq_of(send(rig, made, FRAME)))
         for _ in range(2):
             rig.equal(f"frames on the wire after number {last:#x}", (), rig.transmit(rig.driver.header(made) + FRAME))
 
@@ -127,11 +121,11 @@ def esn_carry(rig: Rig, protocol: Protocol) -> None:
     """With ESN, after low half 2^32 - 1 comes 0, and the ICV is good under the next high half."""
     _needs_counter(rig)
     start(rig)
-    params = some_sa(rig, OUTBOUND, protocol, esn=True, first_seq=_SUBSPACE - 2)
+    params = any_sa(rig, OUTBOUND, protocol, esn=True, first_seq=_SUBSPACE - 2)
     made, far_end = create(rig, params), receiver(params, replay_window=WINDOW)
     for seq in range(_SUBSPACE - 2, _SUBSPACE + 2):
         wire = send(rig, made, FRAME)
-        rig.equal("sequence number that is transmitted", seq & LOW, sequence_number(wire, protocol))
+        rig.equal("sequence number that is transmitted", seq & LOW, seq_of(wire))
         inside(far_end, wire, f"packet {_name(seq)} at the far end")
         rig.equal("the number under which its ICV is good", seq, far_end.window.top)
 
@@ -219,6 +213,19 @@ def replay_esn(rig: Rig, protocol: Protocol) -> None:
     far_end.rejects(_SUBSPACE - 8, _SUBSPACE, _SUBSPACE + 5, _SUBSPACE - 16, _SUBSPACE + 5 - WINDOW)
     far_end.rejects(6)  # of the first subspace: a low half that looks new
     far_end.accepts(_SUBSPACE + 6, _SUBSPACE + 1000)
+    _esn_edge(Receiving(rig, protocol, esn=True, spi=0x2000))
+
+
+def _esn_edge(far_end: Receiving) -> None:
+    """The top passes, one by one, the low halves where the window begins to lie within one subspace."""
+    edge = range(WINDOW - 2, WINDOW + 2)
+    for late, top in enumerate(edge, start=1):
+        far_end.accepts(top, late)
+        far_end.rejects(top, late)
+    far_end.accepts(0x7FFFFFFF, _SUBSPACE - 3)
+    for top in (_SUBSPACE + low for low in edge):
+        far_end.accepts(top, top - WINDOW + 1)
+        far_end.rejects(top, top - WINDOW + 1, top - WINDOW)
 
 
 def replay_minimum(rig: Rig, protocol: Protocol) -> None:

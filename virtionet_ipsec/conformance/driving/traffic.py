@@ -15,8 +15,10 @@ from .frames import DST4, DST6, SRC4, SRC6
 
 V4, V6 = SRC4 + DST4, SRC6 + DST6
 VXLAN = 4789  # RFC 7348
-_ACK, _PSH, _ECE, _CWR = 0x10, 0x08, 0x40, 0x80
+ACK, PSH, ECE, CWR = 0x10, 0x08, 0x40, 0x80
+_INNER_PACKET = 8 + 8 + 14  # behind the beginning of a UDP header: that, VXLAN's and Ethernet's
 _CSUM_AT = {frames.TCP: 16, frames.UDP: 6}
+_LEAST = {frames.TCP: 20, frames.UDP: 8}  # octets of a header
 
 
 class Sent(NamedTuple):
@@ -39,28 +41,35 @@ class Transport(NamedTuple):
     def csum_at(self) -> int:
         return self.at + _CSUM_AT[self.protocol]
 
+    @property
+    def version(self) -> int:
+        return 4 if len(self.addresses) == 8 else 6
 
-def tcp_segment(number: int, addresses: bytes, flags: int = _ACK | _PSH, size: int = 64) -> bytes:
-    """Segment ``number`` of a stream (RFC 9293), ``size`` octets of data in each."""
-    start = struct.pack("!HHIIBBH", 5000, 80, 1 + number * size, 1, 0x50, flags, 4096)
-    payload = bytes(range(size))
-    pseudo = frames.pseudo_header_sum(addresses, frames.TCP, 20 + size).to_bytes(2, "big")
+
+def tcp_segment(
+    number: int, addresses: bytes, flags: int = ACK | PSH, size: int = 64, *, sport: int = 5000, data: bool = True
+) -> bytes:
+    """Segment ``number`` of a stream (RFC 9293), ``size`` octets of data in each but those without ``data``."""
+    start = struct.pack("!HHIIBBH", sport, 80, 1 + number * size, 1, 0x50, flags, 4096)
+    payload = bytes(range(size)) if data else b""
+    pseudo = frames.pseudo_header_sum(addresses, frames.TCP, 20 + len(payload)).to_bytes(2, "big")
     total = checksum(pseudo + start + b"\0\0\0\0" + payload)
     return start + total.to_bytes(2, "big") + b"\0\0" + payload
 
 
-def _ip(addresses: bytes, payload: bytes, protocol: int, ecn: int = 0, number: int = 0) -> bytes:
+def ip(addresses: bytes, payload: bytes, protocol: int, ecn: int = 0, number: int = 0) -> bytes:
+    """Packet ``number`` between two addresses."""
     if len(addresses) == 8:
         return frames.ipv4(payload, protocol, tos=ecn, identification=number + 1, df=True)
     return frames.ipv6(payload, protocol, traffic_class=ecn)
 
 
-def _vxlan(addresses: bytes, number: int, inner: bytes | None = None) -> bytes:
-    """A frame with an Ethernet frame, TCP over IPv4 unless ``inner`` is given, in a UDP tunnel."""
-    inner = inner or frames.ethernet(_ip(V4, tcp_segment(number, V4), frames.TCP, number=number))
+def vxlan(addresses: bytes, number: int, inner: bytes | None = None) -> bytes:
+    """A frame with an Ethernet frame, TCP over IPv4 unless ``inner`` is given, in a UDP tunnel (RFC 7348)."""
+    inner = inner or frames.ethernet(ip(V4, tcp_segment(number, V4), frames.TCP, number=number))
     header = bytes((8, 0, 0, 0, 0, 0, 42, 0))
     datagram = frames.udp(header + inner, 5555, VXLAN, addresses=addresses)
-    return frames.ethernet(_ip(addresses, datagram, frames.UDP, number=number))
+    return frames.ethernet(ip(addresses, datagram, frames.UDP, number=number))
 
 
 def _trains() -> list[Sent]:
@@ -68,14 +77,14 @@ def _trains() -> list[Sent]:
     for name, addresses in (("IPv4", V4), ("IPv6", V6)):
         for number in range(3):
             said = f"{number + 1} of 3 over {name}"
-            segment = tcp_segment(number, addresses)
-            sent.append(Sent(f"TCP segment {said}", frames.ethernet(_ip(addresses, segment, frames.TCP, 0, number))))
+            segment = tcp_segment(number, addresses, ACK | PSH if number == 2 else ACK)
+            sent.append(Sent(f"TCP segment {said}", frames.ethernet(ip(addresses, segment, frames.TCP, 0, number))))
         for number in range(3):
             said = f"{number + 1} of 3 over {name}"
             datagram = frames.udp(bytes(64), addresses=addresses)
-            sent.append(Sent(f"UDP datagram {said}", frames.ethernet(_ip(addresses, datagram, frames.UDP, 0, number))))
+            sent.append(Sent(f"UDP datagram {said}", frames.ethernet(ip(addresses, datagram, frames.UDP, 0, number))))
         for number in range(2):
-            sent.append(Sent(f"VXLAN packet {number + 1} of 2 over {name}", _vxlan(addresses, number)))
+            sent.append(Sent(f"VXLAN packet {number + 1} of 2 over {name}", vxlan(addresses, number)))
     return sent
 
 
@@ -84,7 +93,7 @@ def _ecn() -> list[Sent]:
     return [
         Sent(
             f"TCP segment {number + 1} of 2 with ECN over {name}",
-            frames.ethernet(_ip(a, tcp_segment(number, a, _ACK | _ECE | _CWR), frames.TCP, 3, number)),
+            frames.ethernet(ip(a, tcp_segment(number, a, ACK | ECE | CWR), frames.TCP, 3, number)),
         )
         for name, a in (("IPv4", V4), ("IPv6", V6))
         for number in range(2)
@@ -99,7 +108,7 @@ def _fragments() -> list[Sent]:
 
 
 WITH_ECN = tuple(_ecn())
-TUNNELLED = tuple(Sent(f"VXLAN over {name}", _vxlan(a, 0)) for name, a in (("IPv4", V4), ("IPv6", V6)))
+TUNNELLED = tuple(Sent(f"VXLAN over {name}", vxlan(a, 0)) for name, a in (("IPv4", V4), ("IPv6", V6)))
 NO_NETWORK_HEADER = (
     Sent("a frame with EtherType 88b5, local experimental", frames.MACS + b"\x88\xb5" + bytes(46)),
     Sent("a frame with EtherType 0800 and no octet of IPv4", frames.MACS + b"\x08\x00"),
@@ -108,7 +117,7 @@ NO_NETWORK_HEADER = (
     Sent("a frame with EtherType 0800 and IP version 6", frames.MACS + b"\x08\x00" + frames.udp6_frame()[14:]),
 )
 SIMPLE = tuple(
-    Sent(f"{what} over {name}", frames.ethernet(_ip(a, transport, protocol)))
+    Sent(f"{what} over {name}", frames.ethernet(ip(a, transport, protocol)))
     for name, a in (("IPv4", V4), ("IPv6", V6))
     for what, transport, protocol in (
         ("UDP", frames.udp(addresses=a), frames.UDP),
@@ -131,10 +140,28 @@ def transport_of(frame: bytes) -> Transport | None:
         protocol, addresses = packet[6], packet[8:40]
     else:
         return None
-    if protocol not in _CSUM_AT or end > len(packet) or end - at < 8:
+    if protocol not in _CSUM_AT or end > len(packet) or end - at < _LEAST[protocol]:
         return None
     header = 8 if protocol == frames.UDP else (packet[at + 12] >> 4) * 4
     return Transport(protocol, addresses, 14 + at, 14 + at + header, 14 + end)
+
+
+def inside(frame: bytes) -> Transport | None:
+    """As :func:`transport_of`, of the packet in VXLAN; None when there is none."""
+    outer = transport_of(frame)
+    if outer is None or frame[outer.at + 2 : outer.at + 4] != VXLAN.to_bytes(2, "big"):
+        return None
+    start = inner_packet_at(outer) - 14
+    found = transport_of(frame[start:])
+    if found is None:
+        return None
+    at, payload_at, end = (start + each for each in (found.at, found.payload_at, found.end))
+    return Transport(found.protocol, found.addresses, at, payload_at, end)
+
+
+def inner_packet_at(outer: Transport) -> int:
+    """Where the inner IP packet begins behind the UDP header of VXLAN."""
+    return outer.at + _INNER_PACKET
 
 
 def pseudo_header(transport: Transport) -> int:
@@ -164,8 +191,8 @@ def _spoiled(sent: Sent) -> Sent:
 
 
 def _spoiled_inside(addresses: bytes) -> bytes:
-    inner = frames.ethernet(_ip(V4, tcp_segment(0, V4), frames.TCP))
-    return _vxlan(addresses, 0, damaged(inner, 14 + 20 + _CSUM_AT[frames.TCP]))
+    inner = frames.ethernet(ip(V4, tcp_segment(0, V4), frames.TCP))
+    return vxlan(addresses, 0, damaged(inner, 14 + 20 + _CSUM_AT[frames.TCP]))
 
 
 DAMAGED = tuple(_spoiled(sent) for sent in (*SIMPLE, *TUNNELLED))

@@ -10,7 +10,20 @@ from ...ipsec import Direction, InboundSa, Lifetime, Mode, OutboundSa, Protocol,
 from ...ipsec.ip import with_traffic_class
 from ..verdict import NotApplicable
 from . import frames
-from .associations import INBOUND, OUTBOUND, SPI, TUNNEL4, TUNNEL6, create, inside, protected, receiver, sa, sender
+from .associations import (
+    INBOUND,
+    INBOUND_SPI,
+    OUTBOUND,
+    SPI,
+    TUNNEL4,
+    TUNNEL6,
+    create,
+    inside,
+    protected,
+    receiver,
+    sa,
+    sender,
+)
 from .ip_header import IpHeader, ip_header
 from .rig import Rig
 
@@ -47,16 +60,18 @@ def far_receiver(outbound: SaParams, **changes: Any) -> InboundSa:
 
 
 @contextmanager
-def living(rig: Rig, params: SaParams, resource_id: int = 1) -> Iterator[int]:
+def living(rig: Rig, params: SaParams) -> Iterator[int]:
     """The SA on the device; it is destroyed when the block ends well."""
-    yield create(rig, params, resource_id)
+    resource_id = create(rig, params)
+    yield resource_id
     rig.driver.destroy_sa(params.direction, resource_id)
 
 
-def tunnel_sas(rig: Rig, direction: Direction, *, spi: int = SPI, **parameters: Any) -> list[SaParams]:
+def tunnel_sas(rig: Rig, direction: Direction, **parameters: Any) -> list[SaParams]:
     """An SA in ESP tunnel mode and one in AH tunnel mode, those that the device has; it has to have one."""
     found: list[SaParams] = []
     wanting: NotApplicable | None = None
+    spi = SPI if direction is OUTBOUND else INBOUND_SPI
     for number, protocol in enumerate(Protocol):
         try:
             found.append(sa(rig, direction, protocol=protocol, mode=Mode.TUNNEL, spi=spi + number, **parameters))

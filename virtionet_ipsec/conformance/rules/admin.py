@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ...wire.admin import AdminCmdList
+from collections.abc import Set as AbstractSet
+
 from ...wire.bitmap import bitmap_numbers
-from ...wire.codec import parse
 from ...wire.enums import Opcode
+from ..watching.command import Command
 from ..watching.rule import Finding, on_command
-from ..watching.view import Command, View
+from ..watching.view import View
 
 _LISTS = (Opcode.LIST_QUERY, Opcode.LIST_USE)
-_MOST = 1 << 16  # opcodes are le16, and a list may be any number of octets long
 _DEFINED = frozenset(Opcode)
 
 
@@ -18,13 +18,9 @@ def _name(opcode: int) -> str:
     return Opcode(opcode).name if opcode in _DEFINED else f"opcode {opcode:#x}"
 
 
-def _names(opcodes: frozenset[int]) -> str:
+def _names(opcodes: AbstractSet[int]) -> str:
     shown = [_name(opcode) for opcode in sorted(opcodes)[:8]]
     return ", ".join(shown) + (f" and {len(opcodes) - 8} more" if len(opcodes) > 8 else "")
-
-
-def _listed(command: Command) -> frozenset[int]:
-    return bitmap_numbers(parse(AdminCmdList, command.data[: _MOST // 8]).device_admin_cmd_opcodes)
 
 
 @on_command()
@@ -46,14 +42,14 @@ def list_use_ok_first(view: View, command: Command) -> Finding:
 @on_command(Opcode.LIST_USE)
 def unfamiliar_opcodes(view: View, command: Command) -> Finding:
     """LIST_USE has only opcodes that the specification defines."""
-    strange = _listed(command) - _DEFINED
+    strange = bitmap_numbers(command.data) - _DEFINED
     return [f"LIST_USE has {_names(strange)}, which the specification does not define"] if strange else []
 
 
 @on_command(Opcode.LIST_USE)
 def list_use_subset(view: View, command: Command) -> Finding:
     """LIST_USE has only opcodes that LIST_QUERY reported for the same group type."""
-    strange = _listed(command) - view.reported.get(command.group_type, frozenset())
+    strange = bitmap_numbers(command.data) - view.reported.get(command.group_type, set())
     if not strange:
         return []
     return [f"LIST_USE for group_type {command.group_type} has {_names(strange)}, which LIST_QUERY did not report"]
@@ -61,9 +57,13 @@ def list_use_subset(view: View, command: Command) -> Finding:
 
 @on_command()
 def listed_commands(view: View, command: Command) -> Finding:
-    """Every command is in the list of the last LIST_USE for its group type."""
-    if command.opcode in _LISTS:
+    """Every command but LIST_USE is in the list of the last LIST_USE for its group type that succeeded.
+
+    LIST_QUERY may come before the first one.
+    """
+    listed = view.in_use.get(command.group_type)
+    if command.opcode == Opcode.LIST_USE or (command.opcode == Opcode.LIST_QUERY and listed is None):
         return None
-    if command.opcode in view.in_use.get(command.group_type, frozenset()):
+    if command.opcode in (listed or ()):
         return []
     return [f"{_name(command.opcode)} is not in the LIST_USE for group_type {command.group_type}"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..watching.command import Command
 from ..watching.command_sizes import described_length
-from ..watching.history import PATIENCE, identity
+from ..watching.history import PATIENCE
 from ..watching.rule import Finding, on_command
-from ..watching.view import Command, View
+from ..watching.view import View
 
 
 @on_command()
@@ -44,11 +45,11 @@ def writable_not_empty(view: View, command: Command) -> Finding:
 
 @on_command()
 def retries_eagain(view: View, command: Command) -> Finding:
-    """A command that completed with EAGAIN is sent again before long."""
+    """A command that completed with EAGAIN is sent again before long, and so is one sent again that did."""
     history = view.history
     if history.busy is None:
         return None
-    if identity(command) == history.busy:
+    if command.identity == history.busy:
         return []
     if history.commands_since < PATIENCE:
         return None

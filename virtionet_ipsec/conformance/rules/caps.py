@@ -1,11 +1,25 @@
-"""Device and driver capabilities, virtio 1.4, 2.12.1.2: what a driver sets, and when."""
+"""Device and driver capabilities, virtio 1.4, 2.12.1.2: what a driver sets, and when.
+
+All of it is about what the driver sends, whatever the device answers.
+"""
 
 from __future__ import annotations
 
-from ...wire.enums import CapId, GroupType, Opcode
-from ..watching.capability_data import ARRAYS, LIMITS, RELATED, entries, entries_beyond, flags_beyond, limits, nothing
+from ...wire.enums import CapId, Opcode
+from ..watching.capability_data import (
+    ARRAYS,
+    LIMITS,
+    RELATED,
+    entries,
+    entries_beyond,
+    flags_beyond,
+    limits,
+    nothing,
+    related_objects,
+)
+from ..watching.command import Command
 from ..watching.rule import Finding, on_command
-from ..watching.view import Command, View
+from ..watching.view import View
 
 _OBJECTS = (
     Opcode.RESOURCE_OBJ_CREATE,
@@ -15,22 +29,12 @@ _OBJECTS = (
 )
 
 
-def _own(command: Command) -> bool:
-    return command.group_type == GroupType.SELF
-
-
-def related_objects(view: View, cap: int) -> list[str]:
-    """How many objects exist of each type that depends on a capability, in words."""
-    counts = view.history.counts
-    return [f"{counts[kind]} {kind.name}" for kind in RELATED.get(cap, ()) if counts[kind]]
-
-
 @on_command(*_OBJECTS)
 def set_first(view: View, command: Command) -> Finding:
     """DRIVER_CAP_SET was sent for each capability that an object depends on."""
     kind = command.object[0]
     needed = [CapId(cap) for cap, kinds in RELATED.items() if kind in kinds]
-    if not _own(command) or not needed:
+    if not command.for_self or not needed:
         return None
     missing = [cap.name for cap in needed if cap not in view.history.caps_sent]
     name = Opcode(command.opcode).name
@@ -41,7 +45,7 @@ def set_first(view: View, command: Command) -> Finding:
 def limit_reported(view: View, command: Command) -> Finding:
     """DRIVER_CAP_SET sets no limit above the one that DEVICE_CAP_GET reported."""
     cap = command.cap_id
-    if not _own(command) or cap not in LIMITS or cap not in view.device_caps:
+    if not command.for_self or cap not in LIMITS or cap not in view.device_caps:
         return None
     most = limits(cap, view.device_caps[cap])
     return [
@@ -55,7 +59,7 @@ def limit_reported(view: View, command: Command) -> Finding:
 def flags_reported(view: View, command: Command) -> Finding:
     """DRIVER_CAP_SET sets no flag that DEVICE_CAP_GET did not report."""
     cap = command.cap_id
-    if not _own(command) or cap not in (CapId.FF_SELECTOR_CAP, CapId.IPSEC_SA_CAP) or cap not in view.device_caps:
+    if not command.for_self or cap not in (CapId.FF_SELECTOR_CAP, CapId.IPSEC_SA_CAP) or cap not in view.device_caps:
         return None
     wanted = entries(cap, command.cap_data, view.profile)
     had = entries(cap, view.device_caps[cap], view.profile)
@@ -66,7 +70,7 @@ def flags_reported(view: View, command: Command) -> Finding:
 def entries_reported(view: View, command: Command) -> Finding:
     """DRIVER_CAP_SET sets no array entry that DEVICE_CAP_GET did not report."""
     cap = command.cap_id
-    if not _own(command) or cap not in ARRAYS or cap not in view.device_caps:
+    if not command.for_self or cap not in ARRAYS or cap not in view.device_caps:
         return None
     wanted = entries(cap, command.cap_data, view.profile)
     had = entries(cap, view.device_caps[cap], view.profile)
@@ -77,7 +81,7 @@ def entries_reported(view: View, command: Command) -> Finding:
 def disable_busy(view: View, command: Command) -> Finding:
     """No capability is disabled while objects exist that depend on it."""
     cap = command.cap_id
-    if not _own(command) or cap not in RELATED or not nothing(cap, command.cap_data):
+    if not command.for_self or cap not in RELATED or not nothing(cap, command.cap_data):
         return None
     existing = related_objects(view, cap)
     return [f"{CapId(cap).name} is disabled while there are {', '.join(existing)}"] if existing else []

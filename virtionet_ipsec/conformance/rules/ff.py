@@ -1,25 +1,38 @@
-"""The flow filter, virtio 1.4, 5.1.9.6: capabilities, classifiers, rules."""
+"""The flow filter, virtio 1.4, 5.1.9.6: capabilities, classifiers, rules.
+
+What a driver creates is judged whatever the device answers.  Priorities are
+about rules that a group has: there only commands that were carried out count.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from ...device.ethernet import ETHERTYPE
 from ...device.exchanges import Commanded
 from ...device.header_fields import ETHERTYPE_OCTETS, NEXT_PROTOCOL, partly_masked
-from ...wire.capabilities import FfSelectorCap
 from ...wire.codec import parse
-from ...wire.enums import SELECTOR_LENGTH, CapId, GroupType, Opcode, ResourceType, SelectorFlag, SelectorType
+from ...wire.enums import (
+    FF_CAPS,
+    FF_TYPES,
+    SELECTOR_LENGTH,
+    CapId,
+    Opcode,
+    ResourceType,
+    SelectorFlag,
+    SelectorType,
+)
 from ...wire.flow_filter import FfClassifier, FfRule
+from ..watching.capability_data import nothing
+from ..watching.command import Command
 from ..watching.object_index import other
 from ..watching.overlap import may_overlap
 from ..watching.rule import Finding, add, on_command
-from ..watching.view import Command, View
+from ..watching.view import View
 
-_CAPS = (CapId.FF_RESOURCE_CAP, CapId.FF_SELECTOR_CAP, CapId.FF_ACTION_CAP)
-_TYPES = frozenset({ResourceType.FF_GROUP, ResourceType.FF_CLASSIFIER, ResourceType.FF_RULE})
 _IP = (SelectorType.IPV4, SelectorType.IPV6)
 _ETHERTYPES = {SelectorType.IPV4: ETHERTYPE[4], SelectorType.IPV6: ETHERTYPE[6]}
 _PROTOCOLS = {SelectorType.TCP: 6, SelectorType.UDP: 17, SelectorType.ESP: 50}
@@ -29,22 +42,23 @@ _MOST_COMPARED = 64
 
 
 def _about(command: Command, kind: ResourceType) -> bool:
-    return command.group_type == GroupType.SELF and command.object[0] == kind
+    return command.for_self and command.object[0] == kind
 
 
-def _enabled(view: View, cap: CapId) -> bool:
-    """D36: a capability whose limits, or whose count, are zero is disabled."""
-    data = view.driver_caps.get(cap, b"")
-    return any(data) if cap is CapId.FF_RESOURCE_CAP else any(data[:1])
+@lru_cache(maxsize=64)
+def _selectors(classifier: bytes) -> list[Any]:
+    """The selectors of a classifier, or of FF_SELECTOR_CAP, which looks the same: many rules ask for those of one."""
+    return list(parse(FfClassifier, classifier).selectors)
 
 
 @on_command(Opcode.RESOURCE_OBJ_CREATE)
 def capabilities_enabled(view: View, command: Command) -> Finding:
-    """The three capabilities of the flow filter are enabled before its objects are created."""
-    if command.group_type != GroupType.SELF or command.object[0] not in _TYPES:
+    """The three capabilities of the flow filter are enabled before its objects are created (D36)."""
+    if not command.for_self or command.object[0] not in FF_TYPES:
         return None
     name = ResourceType(command.object[0]).name
-    return [f"{name} is created while {cap.name} is not enabled" for cap in _CAPS if not _enabled(view, cap)]
+    disabled = [cap.name for cap in FF_CAPS if nothing(cap, view.driver_caps.get(cap, b""))]
+    return [f"{name} is created while {cap} is not enabled" for cap in disabled]
 
 
 # -- what rules depend on ----------------------------------------------------------------------------------------
@@ -71,11 +85,14 @@ def classifier_in_use(view: View, command: Command) -> Finding:
 # -- priorities --------------------------------------------------------------------------------------------------
 
 
-def _added_beside(view: View, command: Command) -> list[int] | None:
-    """The other rules of the group that have the new rule's priority; None when the group has no others."""
-    if not _about(command, ResourceType.FF_RULE):
+def _had_beside(view: View, command: Command) -> list[int] | None:
+    """The other rules of the group that have this rule's priority; None when the group has no others.
+
+    None as well for a rule that the device refused: the group does not have it.
+    """
+    if not command.ok or not _about(command, ResourceType.FF_RULE):
         return None
-    rule, own_id = parse(FfRule, command.object_data), command.object[1]
+    rule, own_id = _fields(command.object_data), command.object[1]
     if other(view.index.rules_of_group(rule.group_id), own_id) is None:
         return None
     same = view.index.rules_with_priority(rule.group_id, rule.rule_priority)
@@ -84,17 +101,17 @@ def _added_beside(view: View, command: Command) -> list[int] | None:
 
 @on_command(Opcode.RESOURCE_OBJ_CREATE)
 def same_priority(view: View, command: Command) -> Finding:
-    """No two rules of a group have one rule_priority."""
-    same = _added_beside(view, command)
+    """No rule is added to a group with the rule_priority of another; one that the device refused is not."""
+    same = _had_beside(view, command)
     if same is None:
         return None
     return [f"FF_RULE {command.object[1]} has the rule_priority of FF_RULE {same[0]}"] if same else []
 
 
-@on_command(Opcode.RESOURCE_OBJ_CREATE)
+@on_command(Opcode.RESOURCE_OBJ_CREATE, Opcode.RESOURCE_OBJ_MODIFY)
 def overlap_priority(view: View, command: Command) -> Finding:
-    """Rules of a group that may match one packet have different priorities."""
-    same = _added_beside(view, command)
+    """Rules that a group has, created or modified, and that may match one packet have different priorities."""
+    same = _had_beside(view, command)
     if same is None:
         return None
     new = _with_classifier(view, command.object_data)
@@ -106,11 +123,16 @@ def overlap_priority(view: View, command: Command) -> Finding:
     return []
 
 
+@lru_cache(maxsize=4 * _MOST_COMPARED)
+def _fields(rule: bytes) -> Any:
+    return parse(FfRule, rule)
+
+
 def _with_classifier(view: View, rule: bytes) -> tuple[Any, bytes] | None:
     """The selectors and the keys of a rule; None when there is no such classifier."""
-    fields = parse(FfRule, rule)
+    fields = _fields(rule)
     classifier = view.objects.get((ResourceType.FF_CLASSIFIER, fields.classifier_id))
-    return None if classifier is None else (parse(FfClassifier, classifier).selectors, fields["keys"])
+    return None if classifier is None else (_selectors(classifier), fields["keys"])
 
 
 # -- classifiers -------------------------------------------------------------------------------------------------
@@ -120,8 +142,8 @@ def _selector_type(place: int, name: str, *allowed: SelectorType) -> None:
     """The rule that ``selectors[place]`` has one of these types."""
 
     def judge(_: View, command: Command) -> Finding:
-        selectors = parse(FfClassifier, command.object_data).selectors
-        if not _about(command, ResourceType.FF_CLASSIFIER) or len(selectors) <= place:
+        selectors = _selectors(command.object_data) if _about(command, ResourceType.FF_CLASSIFIER) else []
+        if len(selectors) <= place:
             return None
         given = selectors[place].type
         wanted = " or ".join(each.name for each in allowed)
@@ -142,11 +164,11 @@ def ethertype_mask(_: View, command: Command) -> Finding:
     """With a second selector, the first one's mask covers EtherType."""
     if not _about(command, ResourceType.FF_CLASSIFIER):
         return None
-    selectors = parse(FfClassifier, command.object_data).selectors
+    selectors = _selectors(command.object_data)
     if len(selectors) < 2 or selectors[0].type != SelectorType.ETH:
         return None
     mask = selectors[0].mask[ETHERTYPE_OCTETS]
-    return [] if mask == b"\xff\xff" else [f"selectors[0].mask has {mask.hex() or 'nothing'} for EtherType"]
+    return [] if mask == b"\xff\xff" else ["selectors[0].mask does not cover EtherType"]
 
 
 @on_command(Opcode.RESOURCE_OBJ_CREATE)
@@ -154,14 +176,12 @@ def protocol_mask(_: View, command: Command) -> Finding:
     """With a third selector, the second one's mask covers Protocol or Next Header."""
     if not _about(command, ResourceType.FF_CLASSIFIER):
         return None
-    selectors = parse(FfClassifier, command.object_data).selectors
+    selectors = _selectors(command.object_data)
     if len(selectors) < 3 or selectors[1].type not in _IP:
         return None
     at = NEXT_PROTOCOL[selectors[1].type]
     mask = selectors[1].mask[at : at + 1]
-    return (
-        [] if mask == b"\xff" else [f"selectors[1].mask has {mask.hex() or 'nothing'} for what follows the IP header"]
-    )
+    return [] if mask == b"\xff" else ["selectors[1].mask does not cover what follows the IP header"]
 
 
 def _partly(selector: Any) -> str:
@@ -178,9 +198,9 @@ def _partial(selector: Any) -> bool:
 @on_command(Opcode.DRIVER_CAP_SET)
 def capability_whole_fields(_: View, command: Command) -> Finding:
     """Without PARTIAL_MASK, a mask in the driver's FF_SELECTOR_CAP takes fields whole."""
-    if command.group_type != GroupType.SELF or command.cap_id != CapId.FF_SELECTOR_CAP:
+    if not command.for_self or command.cap_id != CapId.FF_SELECTOR_CAP:
         return None
-    selectors = [each for each in parse(FfSelectorCap, command.cap_data).selectors if not _partial(each)]
+    selectors = [each for each in _selectors(command.cap_data) if not _partial(each)]
     return _whole(selectors, "FF_SELECTOR_CAP") if selectors else None
 
 
@@ -189,9 +209,9 @@ def classifier_whole_fields(view: View, command: Command) -> Finding:
     """Without PARTIAL_MASK, in the selector or in the driver's FF_SELECTOR_CAP, a classifier takes fields whole."""
     if not _about(command, ResourceType.FF_CLASSIFIER):
         return None
-    cap = parse(FfSelectorCap, view.driver_caps.get(CapId.FF_SELECTOR_CAP, b"")).selectors
+    cap = _selectors(view.driver_caps.get(CapId.FF_SELECTOR_CAP, b""))
     partial = {each.type for each in cap if _partial(each)}
-    selectors = parse(FfClassifier, command.object_data).selectors
+    selectors = _selectors(command.object_data)
     whole = [each for each in selectors if not _partial(each) and each.type not in partial]
     return _whole(whole, f"FF_CLASSIFIER {command.object[1]}") if whole else None
 
@@ -220,7 +240,7 @@ def _key_rule(name: str, sentence: str, judge: Callable[[_Selectors, bytes], Fin
 
 def _ethertype_key(selectors: _Selectors, keys: bytes) -> Finding:
     given, right = keys[ETHERTYPE_OCTETS], _ETHERTYPES[selectors[1].type]
-    said = f"keys have EtherType {given.hex() or 'nothing'}, and the second selector's is {right.hex()}"
+    said = f"keys do not have the second selector's EtherType, {right.hex()}"
     return [] if given == right else [said]
 
 

@@ -1,53 +1,44 @@
-"""IPsec operation, virtio 1.4, 5.1.9.7: capabilities, SA objects, the size of packets."""
+"""IPsec operation, virtio 1.4, 5.1.9.7: capabilities, SA objects, the size of packets.
+
+What a driver creates is judged whatever the device answers.  One spi for two
+objects is about those that the driver has: there only commands that were
+carried out count.
+"""
 
 from __future__ import annotations
 
 from ...device.exchanges import Commanded
-from ...wire.enums import CapId, Feature, GroupType, Opcode, ResourceType
+from ...wire.enums import IPSEC_CAPS, SA_TYPES, CapId, Feature, Opcode, ResourceType
+from ..watching.command import Command
 from ..watching.object_index import ObjectIndex, le32, other
 from ..watching.packet_rule import packet_rules
 from ..watching.rule import Finding, add, on_command
 from ..watching.sa_values import irrelevant, least_added
 from ..watching.sent_packet import SentPacket
-from ..watching.view import Command, View
-
-_CAPS = {"resource": CapId.IPSEC_RESOURCE_CAP, "sa": CapId.IPSEC_SA_CAP}
-_SA_TYPES = frozenset({ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA})
-
-
-def _creates_sa(command: Command) -> bool:
-    self_group = command.group_type == GroupType.SELF
-    return self_group and command.opcode == Opcode.RESOURCE_OBJ_CREATE and command.object[0] in _SA_TYPES
-
-
-def _sets(command: Command, *caps: CapId) -> bool:
-    self_group = command.group_type == GroupType.SELF
-    return self_group and command.opcode == Opcode.DRIVER_CAP_SET and command.cap_id in caps
+from ..watching.view import View
 
 
 @on_command(Opcode.DRIVER_CAP_SET)
 def query_cap_ids(view: View, command: Command) -> Finding:
     """CAP_ID_LIST_QUERY comes before an IPsec capability is set (D83)."""
-    if not _sets(command, *_CAPS.values()):
+    if not command.for_self or command.cap_id not in IPSEC_CAPS:
         return None
-    return (
-        []
-        if view.cap_ids is not None
-        else [f"{CapId(command.cap_id).name} is set, and no CAP_ID_LIST_QUERY came before"]
-    )
+    name = CapId(command.cap_id).name
+    return [] if view.cap_ids is not None else [f"{name} is set, and no CAP_ID_LIST_QUERY came before"]
 
 
-def _capability_rules(name: str, cap: CapId) -> None:
+def _capability_rules(cap: CapId) -> None:
     def get(view: View, command: Command) -> Finding:
-        if not _sets(command, cap) or cap not in (view.cap_ids or ()):
+        if not command.for_self or command.cap_id != cap or cap not in (view.cap_ids or ()):
             return None
         return [] if cap in view.device_caps else [f"{cap.name} is listed and was not got with DEVICE_CAP_GET"]
 
     def set_(view: View, command: Command) -> Finding:
-        if not _creates_sa(command):
+        if not command.for_self or command.object[0] not in SA_TYPES:
             return None
         return [] if cap in view.driver_caps else [f"an SA is created, and {cap.name} was not set"]
 
+    name = cap.name.removeprefix("IPSEC_").removesuffix("_CAP").lower()
     add(
         f"driver.ipsec.get-{name}-cap",
         f"VIRTIO_NET_{cap.name}, when listed, is got with DEVICE_CAP_GET before it is set (D83).",
@@ -64,12 +55,12 @@ def _capability_rules(name: str, cap: CapId) -> None:
     )
 
 
-for _name, _cap in _CAPS.items():
-    _capability_rules(_name, _cap)
+for _cap in IPSEC_CAPS:
+    _capability_rules(_cap)
 
 
 def _parameters(view: View, command: Command, kind: ResourceType) -> Finding:
-    if not _creates_sa(command) or command.object[0] != kind:
+    if not command.for_self or command.object[0] != kind:
         return None
     return irrelevant(kind, command.object_data, view.profile)
 
@@ -86,11 +77,11 @@ def inb_parameters(view: View, command: Command) -> Finding:
     return _parameters(view, command, ResourceType.IPSEC_INB_SA)
 
 
-@on_command(Opcode.RESOURCE_OBJ_CREATE)
+@on_command(Opcode.RESOURCE_OBJ_CREATE, Opcode.RESOURCE_OBJ_MODIFY)
 def duplicate_spi(view: View, command: Command) -> Finding:
-    """No two IPSEC_INB_SA objects have one spi."""
+    """No two IPSEC_INB_SA objects that exist, created or modified, have one spi; what the device refused is none."""
     kind, resource_id = command.object
-    if not _creates_sa(command) or kind != ResourceType.IPSEC_INB_SA:
+    if not command.ok or not command.for_self or kind != ResourceType.IPSEC_INB_SA:
         return None
     spi = le32(command.object_data, ObjectIndex.SPI)
     holder = other(view.index.sas_with_spi(kind, spi), resource_id)

@@ -6,7 +6,7 @@ from functools import partial
 
 from ...device.exchanges import StatusWritten
 from ...wire.enums import Feature
-from ...wire.features import FEATURE_REQUIREMENTS, feature_name, missing_requirements
+from ...wire.features import FEATURE_REQUIREMENTS, feature_name, requirement, unmet_requirements
 from ..watching.accepted import accepted, has
 from ..watching.rule import Finding, add
 from ..watching.view import View
@@ -16,11 +16,10 @@ def _with_all(feature: Feature, view: View, written: StatusWritten) -> Finding:
     features = accepted(view, written)
     if features is None or not has(features, feature):
         return None
-    name = f"{feature_name(feature)} "
     return [
-        f"{missing}, which the driver did not accept"
-        for missing in missing_requirements(features)
-        if missing.startswith(name)
+        f"{requirement(feature, any_of)}, which the driver did not accept"
+        for wanting, any_of in unmet_requirements(features)
+        if wanting is feature
     ]
 
 

@@ -1,21 +1,20 @@
-"""Device resource objects, virtio 1.4, 2.12.1.3: what a driver creates, modifies, queries and destroys."""
+"""Device resource objects, virtio 1.4, 2.12.1.3: what a driver creates, modifies, queries and destroys.
+
+All of it is about what the driver sends, whatever the device answers.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
 from ...device.exchanges import Commanded
-from ...wire.enums import CapId, GroupType, Opcode, ResourceType
-from ..watching.capability_data import LIMIT_OF, RELATED, limits
+from ...wire.enums import CapId, Opcode, ResourceType
+from ..watching.capability_data import LIMIT_OF, RELATED, limits, related_objects
+from ..watching.command import Command
 from ..watching.rule import Finding, add, on_command
-from ..watching.view import Command, View
-from .caps import related_objects
+from ..watching.view import View
 
 _TYPES = {int(kind): kind.name for kind in ResourceType}
-
-
-def _own(command: Command) -> bool:
-    return command.group_type == GroupType.SELF
 
 
 def _name(what: tuple[int, int]) -> str:
@@ -26,7 +25,7 @@ def _name(what: tuple[int, int]) -> str:
 @on_command(Opcode.RESOURCE_OBJ_CREATE)
 def duplicate_id(view: View, command: Command) -> Finding:
     """No object is created with the type and id of one that exists."""
-    if not _own(command):
+    if not command.for_self:
         return None
     return [f"{_name(command.object)} exists already"] if command.object in view.objects else []
 
@@ -35,19 +34,19 @@ def duplicate_id(view: View, command: Command) -> Finding:
 def limit(view: View, command: Command) -> Finding:
     """No more objects of a type are created than the driver's capability allows."""
     kind = command.object[0]
-    if not _own(command) or kind not in LIMIT_OF or command.object in view.objects:
+    if not command.for_self or kind not in LIMIT_OF or command.object in view.objects:
         return None
     cap, name = LIMIT_OF[kind]
     if cap not in view.driver_caps:
         return None
-    most, existing = limits(cap, view.driver_caps[cap])[name], view.history.counts[kind]
+    most, existing = limits(cap, view.driver_caps[cap])[name], view.index.counts[kind]
     if existing < most:
         return []
     return [f"{_name(command.object)} is created while {existing} exist, and {name} is {most}"]
 
 
 def _after_destroy(opcode: Opcode, view: View, command: Command) -> Finding:
-    if not _own(command):
+    if not command.for_self:
         return None
     if command.object in view.objects:
         return []
@@ -69,7 +68,7 @@ for _opcode in (Opcode.RESOURCE_OBJ_MODIFY, Opcode.RESOURCE_OBJ_QUERY, Opcode.RE
 def destroy_depended_on(view: View, command: Command) -> Finding:
     """No object is destroyed on which others depend."""
     kind, resource_id = command.object
-    if not _own(command) or command.object not in view.objects:
+    if not command.for_self or command.object not in view.objects:
         return None
     users = {
         int(ResourceType.FF_GROUP): view.index.rules_of_group,
@@ -83,7 +82,7 @@ def destroy_depended_on(view: View, command: Command) -> Finding:
 def capability_kept(view: View, command: Command) -> Finding:
     """No capability is set while objects exist that depend on it."""
     cap = command.cap_id
-    if not _own(command) or cap not in RELATED:
+    if not command.for_self or cap not in RELATED:
         return None
     existing = related_objects(view, cap)
     return [f"{CapId(cap).name} is set while there are {', '.join(existing)}"] if existing else []

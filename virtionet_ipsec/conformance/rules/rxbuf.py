@@ -6,12 +6,12 @@ from functools import partial
 
 from ...device.exchanges import BuffersSized, StatusWritten, Transmitted
 from ...wire.enums import Feature
-from ..watching.frame_place import header_size
+from ...wire.features import GUEST_SEGMENTATION
+from ..watching.header_place import placed
 from ..watching.receive_buffers import in_use
 from ..watching.rule import Finding, add, rule
 from ..watching.view import View
 
-_SEGMENTED = (Feature.GUEST_TSO4, Feature.GUEST_TSO6, Feature.GUEST_UFO, Feature.GUEST_USO4, Feature.GUEST_USO6)
 _PACKET = {True: 65589, False: 1514}  # octets of the largest frame, with and without one of these features
 
 
@@ -19,7 +19,7 @@ def _whole_packets(segmented: bool, hash_report: bool, view: View, exchange: Buf
     size = in_use(view, exchange)
     if size is None or view.has(Feature.MRG_RXBUF) or view.has(Feature.HASH_REPORT) != hash_report:
         return None
-    if any(view.has(feature) for feature in _SEGMENTED) != segmented:
+    if any(view.has(feature) for feature in GUEST_SEGMENTATION) != segmented:
         return None
     needed = _PACKET[segmented] + view.layout.size
     return [] if size >= needed else [f"receive buffers have {size} octets, and {needed} are needed"]
@@ -48,14 +48,7 @@ def mergeable(view: View, exchange: BuffersSized | StatusWritten) -> Finding:
 
 
 def _header(size: int, view: View, sent: Transmitted) -> Finding:
-    if view.layout.size != size or not view.live:
-        return None
-    if len(sent.buffer) < size:
-        return [f"the buffer has {len(sent.buffer)} octets, and virtio_net_hdr {size}"]
-    seen = header_size(sent.buffer, size)
-    if seen is None:
-        return None
-    return [] if seen == size else [f"the frame begins behind {seen} octets, and virtio_net_hdr has {size}"]
+    return placed(view, sent) if view.layout.size == size else None
 
 
 for _size, _why in (

@@ -37,7 +37,7 @@ def init_steps(view: View, written: StatusWritten) -> Finding:
     for bit, needed in _AFTER.items():
         done = view.status | (added & Status.ACKNOWLEDGE if bit == Status.DRIVER else 0)
         if added & bit and (missing := needed & ~done):
-            found.append(f"{bit.name} is set while {_names(missing)} is not")
+            found.append(f"{bit.name} is written before {_names(missing)} was set and read back")
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ...device.ethernet import MAX_HEADER, ip_offset
 from ...device.exchanges import Transmitted
 from ...wire.enums import Feature, GsoType, ResourceType
-from ...wire.features import feature_name
-from ..watching.header_place import misplaced
+from ...wire.features import HOST_SEGMENTATION, feature_name
+from ..watching.header_place import placed
 from ..watching.packet_rule import Judge, add_packet_rule, packet_rules
 from ..watching.rule import Finding, rule
 from ..watching.sent_packet import CHECKSUM_AT, UDP, SentPacket, pseudo_sums, word
@@ -14,27 +15,36 @@ from ..watching.view import View
 
 on_packet = packet_rules("tx")
 
-_SEGMENTATION = (Feature.HOST_TSO4, Feature.HOST_TSO6, Feature.HOST_USO, Feature.HOST_UFO)
-
 
 def _segments(view: View) -> bool:
     """Whether any of the features that let the device segment is negotiated."""
-    return any(view.has(feature) for feature in _SEGMENTATION)
+    return any(view.has(feature) for feature in HOST_SEGMENTATION)
 
 
 @rule(Transmitted)
 def header_size(view: View, sent: Transmitted) -> Finding:
     """The virtio_net_hdr of a transmitted packet has the size that the negotiated features give it."""
-    if not view.live:
-        return None
-    why = misplaced(sent.buffer, view.layout.size)
-    return [why] if why else []
+    return placed(view, sent)
 
 
 @on_packet
 def num_buffers(view: View, packet: SentPacket) -> Finding:
     """num_buffers of a transmit buffer is zero."""
     return [f"num_buffers is {packet.hdr.num_buffers}"] if packet.hdr.num_buffers else []
+
+
+@on_packet
+def outer_nh_offset_value(view: View, packet: SentPacket) -> Finding:
+    """With VIRTIO_NET_F_OUT_NET_HEADER an outer_nh_offset that is not zero is that of the outer IP header."""
+    given = packet.hdr.outer_nh_offset
+    if not given or not view.has(Feature.OUT_NET_HEADER):
+        return None
+    if given >= len(packet.frame):
+        return [f"outer_nh_offset {given} in a frame of {len(packet.frame)} octets"]
+    right = ip_offset(packet.frame[:MAX_HEADER])
+    if not right:
+        return None  # a network header of another kind than IP, or none
+    return [] if given == right else [f"outer_nh_offset {given}, and the outer IP header begins at {right}"]
 
 
 # -- checksums ---------------------------------------------------------------------------------------------------
@@ -205,7 +215,7 @@ def security_sa_created(view: View, packet: SentPacket) -> Finding:
     """Before SECURITY is set, an outbound SA object was created."""
     if not packet.security:
         return None
-    created = ResourceType.IPSEC_OUTB_SA in view.index.types
+    created = ResourceType.IPSEC_OUTB_SA in view.history.types_created
     return [] if created else ["SECURITY is set, and no IPSEC_OUTB_SA object was created"]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...wire.enums import Feature, GsoType
+from ...wire.enums import TUNNEL_BITS, Feature, GsoType
 from ..watching.packet_rule import Judge, add_packet_rule, packet_rules
 from ..watching.rule import Finding
-from ..watching.sent_packet import TUNNEL_BITS, SentPacket
+from ..watching.sent_packet import SentPacket
 from ..watching.view import View
 
 on_packet = packet_rules("tx")

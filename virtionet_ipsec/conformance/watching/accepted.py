@@ -26,4 +26,5 @@ def never(view: View, written: StatusWritten, wrong: int, why: str) -> Finding:
 
 
 def has(features: int, feature: Feature) -> bool:
+    """Whether ``feature`` is in the mask ``features``."""
     return bool(features >> feature & 1)

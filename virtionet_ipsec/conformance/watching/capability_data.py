@@ -11,18 +11,13 @@ from typing import Any
 
 from ...wire.capabilities import FfActionCap, FfResourceCap, FfSelectorCap, IpsecResourceCap, ipsec_sa_cap
 from ...wire.codec import parse
-from ...wire.enums import CapId, ResourceType
+from ...wire.enums import FF_CAPS, FF_TYPES, IPSEC_CAPS, SA_TYPES, CapId, ResourceType
 from ...wire.profile import Profile
-
-_FF_TYPES = (ResourceType.FF_GROUP, ResourceType.FF_CLASSIFIER, ResourceType.FF_RULE)
-_SA_TYPES = (ResourceType.IPSEC_OUTB_SA, ResourceType.IPSEC_INB_SA)
+from .view import View
 
 RELATED: dict[int, tuple[ResourceType, ...]] = {
-    CapId.FF_RESOURCE_CAP: _FF_TYPES,
-    CapId.FF_SELECTOR_CAP: _FF_TYPES,
-    CapId.FF_ACTION_CAP: _FF_TYPES,
-    CapId.IPSEC_RESOURCE_CAP: _SA_TYPES,
-    CapId.IPSEC_SA_CAP: _SA_TYPES,
+    **dict.fromkeys(FF_CAPS, FF_TYPES),
+    **dict.fromkeys(IPSEC_CAPS, SA_TYPES),
 }
 """The types of objects that depend on a capability: the flow filter's on all of its own (5.1.9.6), SAs on theirs."""
 
@@ -86,8 +81,21 @@ def entries(cap: int, data: bytes, profile: Profile) -> Entries:
 
 
 def nothing(cap: int, data: bytes) -> bool:
-    """Whether a capability with this ``cap_specific_data`` is disabled: no limit, or no entry (decision D36)."""
-    return not any(data[:1]) if cap in ARRAYS else not any(limits(cap, data).values())
+    """Whether a capability with this ``cap_specific_data`` is disabled (decision D36): no entry, or no number but 0.
+
+    last_rule_priority is such a number, though no limit of objects.
+    """
+    if cap in ARRAYS:
+        return not any(data[:1])
+    structure, _ = LIMITS[cap]
+    fields = parse(structure, data)
+    return not any(fields[each.name] for each in structure.subcons if each.name != "reserved")
+
+
+def related_objects(view: View, cap: int) -> list[str]:
+    """How many objects exist of each type that depends on a capability, in words."""
+    counts = view.index.counts
+    return [f"{counts[kind]} {kind.name}" for kind in RELATED.get(cap, ()) if counts[kind]]
 
 
 def flags_beyond(cap: int, wanted: Entries, had: Entries) -> Iterator[str]:

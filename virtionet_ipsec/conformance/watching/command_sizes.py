@@ -10,7 +10,7 @@ from ...wire.enums import CapId, Opcode, ResourceType
 from ...wire.flow_filter import FfGroup
 from ...wire.profile import Profile
 from ...wire.sa import ipsec_sa
-from .view import Command
+from .command import Command
 
 _HEADER = AdminCmdHdr.sizeof()
 _COUNTED = 8  # octets of an array capability or a classifier, and of a selector, in front of what they count

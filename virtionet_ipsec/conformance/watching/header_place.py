@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from ...device.exchanges import Transmitted
 from .frame_place import header_size
+from .rule import Finding
+from .view import View
 
 
-def misplaced(buffer: bytes, size: int) -> str:
-    """What is wrong with a buffer whose virtio_net_hdr should have ``size`` octets, in words; empty for nothing."""
-    if len(buffer) < size:
-        return f"the buffer has {len(buffer)} octets, and virtio_net_hdr {size}"
-    seen = header_size(buffer, size)
-    return "" if seen in (None, size) else f"the frame begins behind {seen} octets, and virtio_net_hdr has {size}"
+def placed(view: View, sent: Transmitted) -> Finding:
+    """What is wrong with where the frame begins; None where that cannot be told, and before DRIVER_OK."""
+    if not view.live:
+        return None
+    size, length = view.layout.size, len(sent.buffer)
+    if length < size:
+        return [f"the buffer has {length} octets, and virtio_net_hdr {size}"]
+    seen = header_size(sent.buffer, size)
+    if seen is None:
+        return None
+    return [] if seen == size else [f"the frame begins behind {seen} octets, and virtio_net_hdr has {size}"]

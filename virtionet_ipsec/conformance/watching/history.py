@@ -1,34 +1,21 @@
-"""What rules on commands and status need to remember of a session beyond its state."""
+"""What a driver did in a session, as far as its state does not show it and rules ask for it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ...device.exchanges import ConfigRead, Exchange, StatusWritten, Transmitted
-from ...wire.enums import AdminStatus, GroupType, Opcode, Status
-
-if TYPE_CHECKING:
-    from .view import Command
+from ...wire.enums import AdminStatus, Opcode, Status
+from .command import Command
 
 _LINK_STATUS_AT = 6  # offset in virtio_net_config of the octet with VIRTIO_NET_S_LINK_UP
-_IDENTITY = 28  # octets of a command up to a capability's id or an object's type
 PATIENCE = 8
 """How many other commands a driver may send before it sends one again that was to be tried again."""
-
-_CHANGES = frozenset({Opcode.RESOURCE_OBJ_CREATE, Opcode.RESOURCE_OBJ_MODIFY, Opcode.RESOURCE_OBJ_DESTROY})
 
 
 def covers_link_status(read: ConfigRead) -> bool:
     """Whether the lowest octet of ``status`` in virtio_net_config is among those that were read."""
     return read.offset <= _LINK_STATUS_AT < read.offset + len(read.data)
-
-
-def identity(command: Command) -> bytes:
-    """What a command has in common with the same one sent again; an object may get another id then."""
-    return command.readable[:_IDENTITY]
 
 
 @dataclass(slots=True)
@@ -37,11 +24,10 @@ class History:
 
     ``failed``: it set FAILED.  ``transmitted``: it sent a packet.
     ``lists_used`` and ``caps_sent`` are the group types of LIST_USE and the
-    capability ids of DRIVER_CAP_SET, whatever was answered.  ``counts`` is how
-    many objects of each type exist.  ``busy`` is the :func:`identity` of a
-    command that completed with EAGAIN and has not been sent again,
-    ``commands_since`` how many others were.  ``link_status_read`` lasts beyond
-    a reset.
+    capability ids of DRIVER_CAP_SET, whatever was answered; ``types_created``
+    are the types of objects that were.  ``busy`` is the identity of a command
+    that completed with EAGAIN and has not been sent again, ``commands_since``
+    how many others were.  ``link_status_read`` lasts beyond a reset.
     """
 
     failed: bool = False
@@ -49,12 +35,12 @@ class History:
     link_status_read: bool = False
     lists_used: set[int] = field(default_factory=set)
     caps_sent: set[int] = field(default_factory=set)
-    counts: Counter[int] = field(default_factory=Counter)
+    types_created: set[int] = field(default_factory=set)
     busy: bytes | None = None
     commands_since: int = 0
 
-    def update(self, exchange: Exchange, command: Command | None, objects: Collection[tuple[int, int]]) -> None:
-        """Take in ``exchange``; ``objects`` are those that existed before it."""
+    def update(self, exchange: Exchange, command: Command | None) -> None:
+        """Take in ``exchange``; ``command`` is the same, taken apart."""
         match exchange:
             case Transmitted():
                 self.transmitted = True
@@ -66,29 +52,28 @@ class History:
                 self.link_status_read = self.link_status_read or covers_link_status(exchange)
         if command is not None:
             self._command(command)
-            if command.ok and command.group_type == GroupType.SELF and command.opcode in _CHANGES:
-                self._object(command, objects)
+            self._retried(command)
 
     def _reset(self) -> None:
         self.failed = self.transmitted = False
         self.busy = None
         self.commands_since = 0
-        for each in (self.lists_used, self.caps_sent, self.counts):
+        for each in (self.lists_used, self.caps_sent, self.types_created):
             each.clear()
 
     def _command(self, command: Command) -> None:
         if command.opcode == Opcode.LIST_USE:
             self.lists_used.add(command.group_type)
-        if command.opcode == Opcode.DRIVER_CAP_SET and command.group_type == GroupType.SELF:
+        if not command.for_self:
+            return
+        if command.opcode == Opcode.DRIVER_CAP_SET:
             self.caps_sent.add(command.cap_id)
-        if self.busy is None:
-            self.commands_since = 0
-            self.busy = identity(command) if command.status == AdminStatus.EAGAIN else None
-        elif identity(command) == self.busy or self.commands_since == PATIENCE:
-            self.busy = None
-        else:
-            self.commands_since += 1
+        if command.opcode == Opcode.RESOURCE_OBJ_CREATE and command.ok:
+            self.types_created.add(command.object[0])
 
-    def _object(self, command: Command, objects: Collection[tuple[int, int]]) -> None:
-        what = command.object
-        self.counts[what[0]] += (command.opcode != Opcode.RESOURCE_OBJ_DESTROY) - (what in objects)
+    def _retried(self, command: Command) -> None:
+        if self.busy not in (None, command.identity) and self.commands_since < PATIENCE:
+            self.commands_since += 1
+            return
+        self.busy = command.identity if command.status == AdminStatus.EAGAIN else None
+        self.commands_since = 0

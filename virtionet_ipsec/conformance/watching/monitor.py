@@ -17,8 +17,9 @@ from ...trace import Session
 from ..catalogue import Entry, catalogue
 from ..decode import decoded
 from ..verdict import Outcome, Report, Verdict, result
+from .command import command_of
 from .rule import Rule, rules
-from .view import View, command_of
+from .view import View
 
 OBLIGATIONS = ("MUST", "MUST NOT")
 """The levels that leave a driver no choice."""

@@ -15,8 +15,11 @@ def may_overlap(selectors: list[Any], keys: bytes, other_selectors: list[Any], o
         if one.type != other.type:
             return False
         own, their = keys[at : at + one.length], other_keys[other_at : other_at + other.length]
-        for mask, other_mask, key, other_key in zip(one.mask, other.mask, own, their, strict=False):
-            if mask & other_mask & (key ^ other_key):
-                return False
+        both = min(map(len, (one.mask, other.mask, own, their)))
+        mask, other_mask, key, other_key = (
+            int.from_bytes(octets[:both], "big") for octets in (one.mask, other.mask, own, their)
+        )
+        if mask & other_mask & (key ^ other_key):
+            return False
         at, other_at = at + one.length, other_at + other.length
     return True

@@ -8,6 +8,10 @@ in ``rules/tx.py`` is the rule ``driver.tx.num-buffers``.  :func:`on_command`
 is for commands, which the rule gets taken apart.  A rule gives None when the
 exchange is none of its business, an empty list when the driver did as it
 should, and else a sentence for each violation, without key material.
+
+Where a statement is about what a driver sends, a command counts whatever the
+device answers; where it is about what the driver then has, only one that was
+carried out (``Command.ok``).
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...device.exchanges import Commanded, Exchange
-from .view import Command, View
+from .command import Command
+from .view import View
 
 Finding = list[str] | None
 

@@ -1,6 +1,7 @@
 """An SA object's fields where one binds another: what a relevant value is, and what IPsec adds to a packet.
 
-No sentence holds key material.
+No sentence holds key material: where an object is not laid out as it should
+be, any field may hold octets of a key, so none is told by its value.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def irrelevant(kind: ResourceType, data: bytes, profile: Profile) -> list[str]:
     """
     fields = parse(ipsec_sa(profile), data)
     if fields.mode not in tuple(IpsecMode):
-        return [f"mode is {fields.mode}"]
-    found = [] if fields.direction == _DIRECTION[kind] else [f"direction is {fields.direction} in an {kind.name}"]
+        return ["mode is none of the four"]
+    found = [] if fields.direction == _DIRECTION[kind] else [f"direction is not that of an {kind.name}"]
     if fields.spi == 0:
         found.append("spi is 0")
     found += _algorithms(fields)
@@ -56,7 +57,7 @@ def _rows(fields: Any) -> tuple[_Row | None, _Row | None]:
 def _algorithms(fields: Any) -> Iterator[str]:
     if fields.mode in _AH:
         if fields.cipher_algo:
-            yield f"cipher_algo is {fields.cipher_algo} with AH"
+            yield "cipher_algo is not none with AH"
         if not fields.auth_algo:
             yield "auth_algo is none with AH"
     elif not fields.auth_algo and not fields.cipher_algo:
@@ -71,7 +72,7 @@ def _algorithms(fields: Any) -> Iterator[str]:
         else:
             wrong = not 0 < length <= KEY_SIZE
         if wrong:
-            yield f"{name}.length is {length}, and its algorithm is {row.name if row is not None else algorithm}"
+            yield f"{name}.length is none that {row.name if row is not None else 'its algorithm'} has"
 
 
 def _tunnel(param: Any, profile: Profile) -> Iterator[str]:
@@ -84,12 +85,12 @@ def _tunnel(param: Any, profile: Profile) -> Iterator[str]:
         ends = {name: any(header[name].s6_u8) for name in ("src_addr", "dst_addr")}
         ranges = {"flabel": (0, 0xFFFFF), "hlimit": (1, 255), "dscp": (0, 63)}
     else:
-        yield f"param.type is {param.type} in tunnel mode"
+        yield "param.type is neither IPv4 nor IPv6 in tunnel mode"
         return
     yield from (f"{name} of the tunnel is all zeros" for name, given in ends.items() if not given)
     for name, (least, most) in ranges.items():
         if not least <= header[name] <= most:
-            yield f"{name} of the tunnel is {header[name]}, not {least} to {most}"
+            yield f"{name} of the tunnel is not {least} to {most}"
 
 
 def _offsets(profile: Profile) -> dict[str, int]:

@@ -13,14 +13,13 @@ from functools import cached_property
 
 from ...device.ethernet import MAX_HEADER, ip_offset
 from ...device.frame_headers import EXTENSION_HEADERS, MOST_EXTENSION_HEADERS
-from ...wire.enums import GsoType
+from ...wire.enums import TUNNEL_BITS, GsoType
 from ...wire.net_hdr import HdrLayout, NetHdr
 
 TCP, UDP = 6, 17
 CHECKSUM_AT = {TCP: 16, UDP: 6}
 """Where the checksum lies in a transport header."""
 
-TUNNEL_BITS = GsoType.UDP_TUNNEL_IPV4 | GsoType.UDP_TUNNEL_IPV6
 _FRAGMENT = 44
 _CWR = 0x80
 
@@ -44,6 +43,7 @@ class IpPacket:
 
     @property
     def transport_length(self) -> int:
+        """The octets of what lies at ``transport``."""
         return self.end - self.transport
 
 

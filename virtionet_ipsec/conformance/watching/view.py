@@ -8,80 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...device.exchanges import BuffersSized, Commanded, Exchange, FeaturesWritten, StatusWritten, Transmitted
-from ...wire.admin import AdminCmdHdr, AdminCmdList, AdminCmdResult, QueryCapIdResult, ResourceObjHdr
+from ...device.exchanges import BuffersSized, Exchange, FeaturesWritten, StatusWritten, Transmitted
 from ...wire.bitmap import bitmap_numbers
-from ...wire.codec import parse
-from ...wire.enums import AdminStatus, Feature, GroupType, Opcode, Status
+from ...wire.enums import Feature, Opcode, Status
 from ...wire.net_hdr import HdrLayout
 from ...wire.profile import Profile
+from .command import Command
 from .history import History
 from .object_index import ObjectIndex
 from .sent_packet import SentPacket
 
-_DATA = AdminCmdHdr.sizeof()
-_SPECIFIC = 16  # where resource_obj_specific_data begins, in command_specific_data
-_CAP_DATA = 8  # where cap_specific_data begins
 _MTU_AT = 10  # offset in virtio_net_config
 # Plain ints: rules ask for these with every packet, and an IntFlag makes each & several times as slow.
 _FEATURES_OK, _DRIVER_OK = int(Status.FEATURES_OK), int(Status.DRIVER_OK)
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command and its answer, taken apart; ``ok`` says whether it was carried out."""
-
-    opcode: int
-    group_type: int
-    member_id: int
-    reserved: bytes
-    data: bytes
-    status: int
-    result: bytes
-    readable: bytes
-    writable_len: int
-
-    @property
-    def ok(self) -> bool:
-        return self.status == AdminStatus.OK
-
-    @property
-    def object(self) -> tuple[int, int]:
-        """Type and id, of a command on a resource object."""
-        header = parse(ResourceObjHdr, self.data)
-        return header.type, header.id
-
-    @property
-    def object_data(self) -> bytes:
-        """``resource_obj_specific_data``."""
-        return self.data[_SPECIFIC:]
-
-    @property
-    def cap_id(self) -> int:
-        """``id``, of a command on a capability."""
-        return int.from_bytes(self.data[:2], "little")
-
-    @property
-    def cap_data(self) -> bytes:
-        """``cap_specific_data`` of DRIVER_CAP_SET."""
-        return self.data[_CAP_DATA:]
-
-
-def command_of(exchange: Commanded) -> Command:
-    """The exchange taken apart; a buffer that the device did not use counts as refused."""
-    header = parse(AdminCmdHdr, exchange.readable)
-    answer = parse(AdminCmdResult, exchange.written)
-    return Command(
-        header.opcode,
-        header.group_type,
-        header.group_member_id,
-        bytes(header.reserved1),
-        exchange.readable[_DATA:],
-        answer.status if exchange.written else int(AdminStatus.EINVAL),
-        exchange.written[AdminCmdResult.sizeof() :],
-        exchange.readable,
-        exchange.writable_len,
-    )
+_MOST_GROUPS = 16
+"""Group types that are followed; the specification has two."""
 
 
 @dataclass(slots=True)
@@ -93,10 +35,11 @@ class View:
     LIST_QUERY ever gave, which a device must not take back (2.12.1), and those
     of the last LIST_USE that succeeded.  ``cap_ids``,
     ``device_caps`` and ``driver_caps`` are what CAP_ID_LIST_QUERY,
-    DEVICE_CAP_GET and a successful DRIVER_CAP_SET said.  ``objects`` are those
+    DEVICE_CAP_GET and a successful DRIVER_CAP_SET said; what the device told
+    stays over a reset, for the driver may remember it.  ``objects`` are those
     that exist, their data by (type, id); ``destroyed`` those that did.
-    ``index`` finds objects by what is in them.  ``history`` is what else the
-    driver did.
+    ``index`` counts objects, and finds them by what is in them.  ``history`` is
+    what the driver did.
     """
 
     profile: Profile
@@ -106,12 +49,12 @@ class View:
     driver_features: int = 0
     layout: HdrLayout = field(init=False)
     receive_buffer_size: int | None = None
-    reported: dict[int, frozenset[int]] = field(default_factory=dict)
+    reported: dict[int, set[int]] = field(default_factory=dict)
     in_use: dict[int, frozenset[int]] = field(default_factory=dict)
     cap_ids: frozenset[int] | None = None
     device_caps: dict[int, bytes] = field(default_factory=dict)
     driver_caps: dict[int, bytes] = field(default_factory=dict)
-    objects: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    objects: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)  # they hold keys
     destroyed: set[tuple[int, int]] = field(default_factory=set)
     index: ObjectIndex = field(default_factory=ObjectIndex)
     history: History = field(default_factory=History)
@@ -150,7 +93,7 @@ class View:
 
     def update(self, exchange: Exchange, command: Command | None) -> None:
         """Take in what ``exchange`` changes; ``command`` is the same, taken apart."""
-        self.history.update(exchange, command, self.objects)
+        self.history.update(exchange, command)
         match exchange:
             case StatusWritten():
                 self._status(exchange)
@@ -165,9 +108,8 @@ class View:
     def _status(self, exchange: StatusWritten) -> None:
         if exchange.value == 0:
             self.driver_features = 0
-            self.cap_ids = None
             self.receive_buffer_size = None
-            for each in (self.in_use, self.device_caps, self.driver_caps, self.objects, self.destroyed):
+            for each in (self.in_use, self.driver_caps, self.objects, self.destroyed):
                 each.clear()
             self.index.clear()
         self.status = exchange.status
@@ -177,15 +119,16 @@ class View:
         group = command.group_type
         match command.opcode:
             case Opcode.LIST_QUERY:
-                given = bitmap_numbers(parse(AdminCmdList, command.result).device_admin_cmd_opcodes)
-                self.reported[group] = self.reported.get(group, frozenset()) | given
+                if len(self.reported) < _MOST_GROUPS or group in self.reported:
+                    self.reported.setdefault(group, set()).update(bitmap_numbers(command.result))
             case Opcode.LIST_USE:
-                self.in_use[group] = bitmap_numbers(parse(AdminCmdList, command.data).device_admin_cmd_opcodes)
-        if group != GroupType.SELF:
+                if len(self.in_use) < _MOST_GROUPS or group in self.in_use:
+                    self.in_use[group] = bitmap_numbers(command.data)
+        if not command.for_self:
             return
         match command.opcode:
             case Opcode.CAP_ID_LIST_QUERY:
-                self.cap_ids = bitmap_numbers(parse(QueryCapIdResult, command.result).supported_caps)
+                self.cap_ids = bitmap_numbers(command.result)
             case Opcode.DEVICE_CAP_GET:
                 self.device_caps[command.cap_id] = command.result
             case Opcode.DRIVER_CAP_SET:

@@ -9,26 +9,26 @@ from ....wire.enums import IpsecMode
 from ...check import add, check
 from ...driving import associations, rfc_v1
 from ...driving.associations import INBOUND, OUTBOUND, SPI
+from ...driving.on_the_wire import spi_of
 from ...driving.rfc_rig import (
     FRAME,
     FRAME6,
     arrived,
     bare,
     device_limits,
+    device_sends,
     last_id,
     mode_entries,
     not_plain,
-    protected,
-    sent,
+    sent_and_opened,
     set_limits,
     start,
 )
 from ...driving.rfc_v1 import created
 from ...driving.rig import Rig
-from ...driving.sa_objects import MODES, any_sa, spi_of
+from ...driving.sa_objects import MODES, any_sa
 
 DIRECTIONS = (OUTBOUND, INBOUND)
-TEXT = b"what the driver sends"
 
 
 @check
@@ -61,7 +61,7 @@ def create(rig: Rig) -> None:
     """CREATE with type, reserved octets, id, flags and the object makes an SA under that id."""
     start(rig)
     number = last_id(rig, 5)
-    protected(rig, created(rig, any_sa(rig, OUTBOUND), number), resource_id=number)
+    device_sends(rig, created(rig, any_sa(rig, OUTBOUND), number), resource_id=number)
     arrived(rig, created(rig, any_sa(rig, INBOUND), number))
 
 
@@ -70,8 +70,8 @@ def ids_per_type(rig: Rig) -> None:
     """An outbound and an inbound SA can have the same id, and both work."""
     start(rig)
     outbound = created(rig, any_sa(rig, OUTBOUND))
-    inbound = created(rig, replace(any_sa(rig, INBOUND), spi=SPI + 1))
-    protected(rig, outbound)
+    inbound = created(rig, any_sa(rig, INBOUND))
+    device_sends(rig, outbound)
     arrived(rig, inbound)
 
 
@@ -185,7 +185,7 @@ def _mode(mode: IpsecMode, rig: Rig) -> None:
     created(rig, outbound)
     created(rig, inbound)
     for frame in (FRAME, FRAME6):
-        sent(rig, outbound, frame)
+        sent_and_opened(rig, outbound, frame)
     far_end = associations.sender(inbound)
     for frame in (FRAME, FRAME6):
         packet = rig.delivered(associations.protected(far_end, frame))

@@ -9,25 +9,24 @@ from ....ipsec import UdpEncap
 from ...check import check
 from ...driving import associations, frames, rfc_v1
 from ...driving.associations import INBOUND, OUTBOUND, SPI, TUNNEL4, TUNNEL6
+from ...driving.on_the_wire import seq_of, spi_of
 from ...driving.rfc_rig import (
     FRAME,
+    aead_and_cipher,
     arrived,
+    device_sends,
     not_plain,
-    protected,
-    sent,
-    seq_of,
-    some_esp,
+    sent_and_opened,
     start,
     through_tunnel,
     with_longest_keys,
 )
 from ...driving.rfc_v1 import created
 from ...driving.rig import Rig
-from ...driving.sa_objects import MODES, any_sa, mode_caps, spi_of
+from ...driving.sa_objects import MODES, any_sa, mode_caps
 from ...verdict import NotApplicable
 
 DIRECTIONS = (OUTBOUND, INBOUND)
-TEXT = b"what the driver sends"
 
 
 @check
@@ -36,7 +35,7 @@ def outb_sa_type(rig: Rig) -> None:
     start(rig)
     params = any_sa(rig, OUTBOUND)
     rig.ok(rfc_v1.create(rig, 0x0203, 1, rfc_v1.sa_object(params, 1)), "CREATE of type 0x0203, outbound")
-    protected(rig, params)
+    device_sends(rig, params)
 
 
 @check
@@ -52,13 +51,13 @@ def inb_sa_type(rig: Rig) -> None:
 def sa_layout(rig: Rig) -> None:
     """Every field of a 166-octet SA object is where the RFC has it: keys, salt, SPI, ports, replay window."""
     start(rig)
-    for number, params in enumerate(some_esp(rig, OUTBOUND, first_seq=7)):
-        wire = sent(rig, created(rig, params, number), resource_id=number)
+    for number, params in enumerate(aead_and_cipher(rig, OUTBOUND, first_seq=7)):
+        wire = sent_and_opened(rig, created(rig, params, number), resource_id=number)
         rig.equal("SPI on the wire", params.spi, spi_of(wire))
         rig.ok(rfc_v1.delete(rig, rfc_v1.OUTB_SA, number), "DELETE")
     with suppress(NotApplicable):
         params = associations.sa(rig, OUTBOUND, udp=UdpEncap(4501, 4502))
-        wire = sent(rig, created(rig, params, 0), resource_id=0)
+        wire = sent_and_opened(rig, created(rig, params, 0), resource_id=0)
         rig.equal("UDP ports on the wire", (4501).to_bytes(2, "big") + (4502).to_bytes(2, "big"), wire[34:38])
     inbound = created(rig, any_sa(rig, INBOUND, replay_window=32))
     wire = associations.protected(associations.sender(inbound), FRAME)
@@ -72,7 +71,7 @@ def tunnel_layout(rig: Rig) -> None:
     start(rig)
     for number, (tunnel, version) in enumerate(((TUNNEL4, 4), (TUNNEL6, 6))):
         params = created(rig, associations.sa(rig, OUTBOUND, tunnel=tunnel, spi=SPI + number), number)
-        wire = sent(rig, params, resource_id=number)
+        wire = sent_and_opened(rig, params, resource_id=number)
         rig.equal("IP version of the outer header", version, wire[14] >> 4)
 
 
@@ -111,7 +110,7 @@ def key_layout(rig: Rig) -> None:
         for choice in associations.algorithms(rig, protocol, mode):
             shortest = associations.sa(rig, OUTBOUND, protocol=protocol, mode=mode, **choice)
             for params in (shortest, with_longest_keys(shortest, cap.max_cipher_key_len, cap.max_auth_key_len)):
-                sent(rig, created(rig, params))
+                sent_and_opened(rig, created(rig, params))
                 rig.ok(rfc_v1.delete(rig, rfc_v1.OUTB_SA, 1), "DELETE")
 
 
@@ -119,11 +118,11 @@ def key_layout(rig: Rig) -> None:
 def esn_field(rig: Rig) -> None:
     """The first packet of an outbound SA has the number after esn, all 64 bits of it where the SA has ESN."""
     start(rig)
-    wire = protected(rig, created(rig, any_sa(rig, OUTBOUND, first_seq=0x01020304), 0), resource_id=0)
+    wire = device_sends(rig, created(rig, any_sa(rig, OUTBOUND, first_seq=0x01020304), 0), resource_id=0)
     rig.equal("the first sequence number, esn being 0x01020303", 0x01020304, seq_of(wire))
     with suppress(NotApplicable):
         first = 0x0102030405060708
-        wire = sent(rig, created(rig, any_sa(rig, OUTBOUND, esn=True, first_seq=first, spi=SPI + 1), 1))
+        wire = sent_and_opened(rig, created(rig, any_sa(rig, OUTBOUND, esn=True, first_seq=first, spi=SPI + 1), 1))
         rig.equal("the low half of the first sequence number", first & 0xFFFFFFFF, seq_of(wire))
         arrived(rig, created(rig, any_sa(rig, INBOUND, esn=True, first_seq=first, replay_window=32)))
 
@@ -149,7 +148,7 @@ def option_udp_encap(rig: Rig) -> None:
     """If UDP encapsulation is an option, an SA with it has ESP behind a UDP header with the ports of the SA object."""
     start(rig)
     outbound, inbound = associations.pair(rig, udp=UdpEncap(4501, 4500), replay_window=0)
-    wire = sent(rig, created(rig, outbound))
+    wire = sent_and_opened(rig, created(rig, outbound))
     rig.equal("IP protocol", frames.UDP, wire[23])
     rig.equal("UDP ports", bytes.fromhex("11951194"), wire[34:38])
     rig.equal("UDP length", len(wire) - 34, int.from_bytes(wire[38:40], "big"))
@@ -199,5 +198,5 @@ def sa_created(rig: Rig) -> None:
     start(rig)
     outbound, inbound = (any_sa(rig, direction) for direction in DIRECTIONS)
     not_plain(rig, associations.protected(associations.sender(inbound), FRAME), "a packet of an SA not yet created")
-    protected(rig, created(rig, outbound))
+    device_sends(rig, created(rig, outbound))
     arrived(rig, created(rig, inbound))

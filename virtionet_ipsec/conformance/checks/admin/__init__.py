@@ -1,0 +1,1 @@
+"""Group administration commands, virtio 1.4, 2.12.1."""
