@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from virtionet_ipsec.device import Device
 from virtionet_ipsec.device.refusal import invalid_field
@@ -149,3 +150,31 @@ class LeavesOutQualifiers(Device):
     """Only status is written when a command is refused."""
 
     _execute = altering_written(lambda written: written[:2] if written[0] else written)
+
+
+class Busy(Device):
+    """A right device: every third command on an object gets EAGAIN, and is not carried out."""
+
+    done_all_the_same: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, **parameters: Any) -> None:
+        super().__init__(*args, **parameters)
+        self._commands = 0
+
+    def _execute(self, readable: bytes) -> bytes:
+        if readable[:2] not in (b"\x0a\x00", b"\x0d\x00"):  # CREATE, DESTROY
+            return super()._execute(readable)
+        self._commands += 1
+        if self._commands % 3:
+            return super()._execute(readable)
+        if self.done_all_the_same:
+            super()._execute(readable)
+        return struct.pack("<HH4x", AdminStatus.EAGAIN, Qualifier.TRYAGAIN)
+
+
+@breaks("avq.dev.retry-safe")
+class BusyAndDone(Busy):
+    """A command that gets EAGAIN is carried out all the same."""
+
+    right = Busy
+    done_all_the_same = True

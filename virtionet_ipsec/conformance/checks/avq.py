@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ...wire.admin import AdminCmdHdr, AdminCmdList, AdminCmdResult, CapGetData, CapSetData, ResourceObjCreateData
 from ...wire.bitmap import u64_bitmap
@@ -17,7 +18,7 @@ from ...wire.enums import AdminStatus, Opcode
 from ..check import check
 from ..driving import objects
 from ..driving.objects import Kind
-from ..driving.rig import ROOM, Answer, Rig
+from ..driving.rig import PATIENCE, ROOM, Answer, Rig
 from ..verdict import NotApplicable, NotObservable
 
 _HEADER = AdminCmdResult.sizeof()
@@ -247,11 +248,20 @@ def retry_safe(rig: Rig) -> None:
     seen = False
     for kind in objects.each(rig):
         for number in range(kind.limit):
-            if rig.create(kind.type, number, kind.data(number)).status in _RETRY:
+            if _once(rig, partial(rig.create, kind.type, number, kind.data(number))).status in _RETRY:
                 seen = True
                 rig.refused(rig.query(kind.type, number), f"QUERY of {kind.name} {number}, to be created again")
-            elif rig.destroy(kind.type, number).status in _RETRY:
+            elif _once(rig, partial(rig.destroy, kind.type, number)).status in _RETRY:
                 seen = True
                 rig.ok(rig.query(kind.type, number), f"QUERY of {kind.name} {number}, to be destroyed again")
     if not seen:
         raise NotObservable("no command came back with EAGAIN or ENOMEM")
+
+
+def _once(rig: Rig, send: Callable[[], Answer]) -> Answer:
+    """The first answer to a command, though it may be EAGAIN."""
+    rig.patience = 1
+    try:
+        return send()
+    finally:
+        rig.patience = PATIENCE

@@ -38,7 +38,9 @@ from ...wire.profile import Profile
 from ..decode import hexadecimal, status_name
 from ..verdict import Failed, NotApplicable
 
-_RETRIES = 8
+PATIENCE = 8
+"""How often a command is sent while the device says EAGAIN."""
+
 _MTU_AT = 10  # offset in virtio_net_config
 _ENCAPSULATION = 160  # octets, more than any tunnel of the checks adds
 
@@ -83,6 +85,7 @@ class Rig:
         self.port = Watched(target, self.steps.append)
         self.profile = profile
         self.driver = Driver(self.port, profile)
+        self.patience = PATIENCE
 
     # -- what the device has -------------------------------------------------------------------------------------
 
@@ -152,7 +155,7 @@ class Rig:
 
         It is sent again while the device asks for that, EAGAIN, a few times (2.13).
         """
-        for _ in range(_RETRIES):
+        for _ in range(self.patience):
             written = self.port.admin(readable, room)
             fields = parse(AdminCmdResult, written)
             if fields.status != AdminStatus.EAGAIN:
