@@ -248,12 +248,20 @@ def test_a_report_is_not_written_over_the_trace(command: Command, sent: Path, tm
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(sent.read_bytes())
     done = command("conformance", "driver", copy, "--html", copy)
-    assert done.status == 2 and "names the same file as" in done.error
+    assert done.status == 2 and "--html names the same file as the trace" in done.error
     assert copy.read_bytes() == sent.read_bytes()
     done = command("conformance", "driver", copy, "--html", tmp_path / "x", "--junit", tmp_path / "x")
     assert done.status == 2 and "--html names the same file as --junit" in done.error
     done = command("conformance", "driver", copy, "--json", "--junit", "-")
     assert done.status == 2 and "can go to standard output" in done.error
+
+
+def test_a_session_without_anything_to_judge(command: Command, sent: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text(sent.read_text().splitlines()[0] + "\n")
+    done = command("conformance", "driver", empty)
+    assert done.status == 0 and "0 pass, 0 fail" in done.text
+    assert done.error == f"virtionet-ipsec: note: nothing in {empty} could be judged\n"
 
 
 def test_the_verdict_survives_its_reader(process: Command, sent: Path, tmp_path: Path) -> None:

@@ -65,7 +65,14 @@ def driver_command(
 ) -> int:
     session, exchanges = read_session(trace)
     _check_only(only, catalogue().entries("driver", session.profile))
-    return _tell(lambda: judge_driver(session, exchanges, trace, only=only), (trace,), every, as_json, junit, html)
+
+    def judge() -> Report:
+        report = judge_driver(session, exchanges, trace, only=only)
+        if not report.failures and not report.summary[Verdict.PASS.value]:
+            print(f"virtionet-ipsec: note: nothing in {printable(trace)} could be judged", file=sys.stderr)
+        return report
+
+    return _tell(judge, (trace,), every, as_json, junit, html)
 
 
 def _check_only(only: Sequence[str], entries: Sequence[Entry]) -> None:
@@ -95,7 +102,7 @@ def _tell(
     aside = any(is_stdout(name) for _, name, _ in wanted)
     if aside and json_wanted:
         raise click.UsageError("Only one of --json, --junit - and --html - can go to standard output.")
-    check_paths("-", inputs, [(flag, name) for flag, name, _ in wanted])
+    check_paths("-", inputs, [(flag, name) for flag, name, _ in wanted], "the trace")
     with Outputs() as outputs:
         files = [(outputs.open(name, "w"), name, render) for _, name, render in wanted]
         report = judge()

@@ -159,12 +159,14 @@ class _JsonlSink:
         self._lines.clear()
 
 
-def check_paths(capture: str, sa_files: Sequence[str], outputs: Iterable[tuple[str, str]]) -> None:
-    """No output, a flag and a path, may be the capture or an SA file, and no two outputs one file.
+def check_paths(
+    capture: str, others: Sequence[str], outputs: Iterable[tuple[str, str]], what: str = "an SA file"
+) -> None:
+    """No output, a flag and a path, may be the capture or another input, and no two outputs one file.
 
-    Raises :class:`CaptureError`.
+    ``what`` says what the ``others`` are.  Raises :class:`CaptureError`.
     """
-    seen = {os.path.realpath(name): "an SA file" for name in sa_files}
+    seen = {os.path.realpath(name): what for name in others}
     if capture != "-":
         seen[os.path.realpath(capture)] = "the capture"
     for flag, path in outputs:
