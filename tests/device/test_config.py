@@ -19,7 +19,7 @@ def fields(device: Device) -> tuple[object, ...]:
 
 
 def test_the_offered_fields() -> None:
-    assert fields(Device(mac=MAC, mtu=9000)) == (MAC, 1, 0, 9000, 0, 0, 0, 0, 0, 0)
+    assert fields(Device(mac=MAC, mtu=9000)) == (MAC, 1, 1, 9000, 0, 0, 40, 128, 0x1FF, 0)
 
 
 def test_fields_without_their_feature_are_zero() -> None:
@@ -29,7 +29,7 @@ def test_fields_without_their_feature_are_zero() -> None:
 def test_multiqueue_rss_and_speed() -> None:
     offered = BASE | feature_mask(Feature.CTRL_VQ, Feature.MQ, Feature.RSS, Feature.SPEED_DUPLEX)
     device = Device(features=offered, mac=MAC, queue_pairs=4)
-    assert fields(device) == (MAC, 0, 4, 0, 0xFFFFFFFF, 0xFF, 40, 128, 0, 0)
+    assert fields(device) == (MAC, 0, 4, 0, 0xFFFFFFFF, 0xFF, 40, 128, 0x1FF, 0)
 
 
 def test_reading_any_part_at_any_time() -> None:

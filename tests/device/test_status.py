@@ -118,7 +118,19 @@ def test_the_default_offer() -> None:
         Feature.STATUS,
         Feature.CSUM,
         Feature.GUEST_CSUM,
+        Feature.HOST_TSO4,
+        Feature.HOST_TSO6,
+        Feature.HOST_ECN,
+        Feature.HOST_USO,
         Feature.MRG_RXBUF,
+        Feature.CTRL_VQ,
+        Feature.CTRL_RX,
+        Feature.CTRL_VLAN,
+        Feature.CTRL_MAC_ADDR,
+        Feature.GUEST_ANNOUNCE,
+        Feature.MQ,
+        Feature.RSS,
+        Feature.HASH_REPORT,
         Feature.OUT_NET_HEADER,
         Feature.IPSEC,
     )
@@ -138,12 +150,12 @@ def test_any_valid_subset_is_accepted() -> None:
 def test_a_feature_that_was_not_offered_is_refused() -> None:
     device = Device()
     seen = watched(device)
-    assert not features_ok(device, device.features | feature_mask(Feature.CTRL_VQ))
+    assert not features_ok(device, device.features | feature_mask(Feature.CTRL_RX_EXTRA))
     assert device.status == A | D
     assert device.negotiated == 0
-    assert device.last_refusal == "FEATURES_OK: VIRTIO_NET_F_CTRL_VQ not offered"
+    assert device.last_refusal == "FEATURES_OK: VIRTIO_NET_F_CTRL_RX_EXTRA not offered"
     refusals = [event for event in seen if isinstance(event, events.FeaturesRefused)]
-    assert [refusal.why for refusal in refusals] == ["VIRTIO_NET_F_CTRL_VQ not offered"]
+    assert [refusal.why for refusal in refusals] == ["VIRTIO_NET_F_CTRL_RX_EXTRA not offered"]
 
 
 def test_a_feature_without_a_name_is_refused() -> None:

@@ -11,14 +11,13 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from virtionet_ipsec.device import Device
-from virtionet_ipsec.driver.driver import Driver
+from virtionet_ipsec.driver.driver import UNDERSTOOD, Driver
 from virtionet_ipsec.driver.flow_rules import Match
 from virtionet_ipsec.driver.in_process import InProcess, connect
 from virtionet_ipsec.ipsec import Direction, Mode, Protocol, Reason, SaParams, Tunnel
 from virtionet_ipsec.wire import Feature, Profile, SelectorType, Status
 
 PROFILES = tuple(Profile)
-DEFAULT = Device().features
 
 KEY, SALT = bytes(range(16)), b"salt"
 V4 = Tunnel(bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2)))
@@ -35,6 +34,9 @@ OVERHEAD = {4: 20, 6: 40}  # of an IP header
 
 def mask(*features: Feature) -> int:
     return sum(1 << feature for feature in features)
+
+
+DEFAULT = mask(*UNDERSTOOD)  # what the driver accepts when it is told nothing
 
 
 BARE = mask(Feature.VERSION_1, Feature.ADMIN_VQ)

@@ -17,3 +17,4 @@ class Counters:
     rx_delivered: int = 0
     rx_dropped: Counter[Reason] = field(default_factory=Counter)
     rx_security_err: Counter[Reason] = field(default_factory=Counter)
+    buffers_refused: int = 0  # malformed ones, given back to the driver

@@ -10,16 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ipsec import Event
-from ..wire.enums import AdminStatus, Qualifier
+from ..wire.enums import AdminStatus, CtrlAck, Qualifier
 
 __all__ = [
     "AdminCompleted",
     "AdminNotConsumed",
+    "BufferRefused",
+    "ConfigChanged",
+    "ControlCompleted",
+    "ControlNotConsumed",
     "DeviceReset",
     "DriverFeaturesIgnored",
     "Event",
     "FeaturesAccepted",
     "FeaturesRefused",
+    "NeedsReset",
     "StatusBitsIgnored",
     "StatusChanged",
 ]
@@ -87,3 +92,44 @@ class AdminCompleted(Event):
     status: AdminStatus
     qualifier: Qualifier
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BufferRefused(Event):
+    """A buffer of virtqueue ``index`` is malformed and went back to the driver with nothing written."""
+
+    index: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsReset(Event):
+    """The device set DEVICE_NEEDS_RESET (virtio 1.4, 2.1.2)."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNotConsumed(Event):
+    """A command that the device left where it was, because it has no live control virtqueue."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCompleted(Event):
+    """A command of the control virtqueue was completed; ``why`` is empty when ``ack`` is OK.
+
+    ``command`` is its name, "RX PROMISC", with numbers where there are no names.
+    """
+
+    command: str
+    ack: CtrlAck
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanged(Event):
+    """The configuration space changed without the driver's doing; ``octets`` is all of it (virtio 1.4, 5.1.4)."""
+
+    octets: bytes

@@ -60,6 +60,23 @@ class Commanded:
 
 
 @dataclass(frozen=True, slots=True)
+class Controlled:
+    """A command of the control virtqueue: device-readable octets, room for ``ack``, what was written (5.1.9.5).
+
+    ``written`` is empty when the device did not use the buffer, or had no room for ``ack``.
+    """
+
+    readable: bytes
+    writable_len: int
+    written: bytes
+
+    def __repr__(self) -> str:
+        """Without the data: it may be the key of the hash."""
+        sizes = f"readable={len(self.readable)} octets, written={len(self.written)} of {self.writable_len} octets"
+        return f"Controlled(command={self.readable[:2].hex('.')}, {sizes})"
+
+
+@dataclass(frozen=True, slots=True)
 class Transmitted:
     """A buffer of transmit queue ``queue`` (transmitq1 is 0) and the ``frames`` that left (virtio 1.4, 5.1.9.2)."""
 
@@ -77,6 +94,6 @@ class Arrived:
     buffers: tuple[bytes, ...]
 
 
-Exchange = StatusWritten | FeaturesWritten | ConfigRead | BuffersSized | Commanded | Transmitted | Arrived
+Exchange = StatusWritten | FeaturesWritten | ConfigRead | BuffersSized | Commanded | Controlled | Transmitted | Arrived
 
 Listener = Callable[[Exchange], None]

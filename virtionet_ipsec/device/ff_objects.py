@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..wire.codec import build, parse
@@ -120,15 +121,15 @@ class ClassifierObjects(_FlowFilterObjects):
 class RuleObjects(_FlowFilterObjects):
     """FF_RULE: a key for a classifier, a place in a group, an action.
 
-    ``queue_pairs`` is how many receive queues there are: receiveqN is
-    virtqueue 2(N-1) (virtio 1.4, 5.1.2 Virtqueues).
+    ``queues()`` is how many receive queues there are: receiveqN is virtqueue
+    2(N-1) (virtio 1.4, 5.1.2 Virtqueues; D69).
     """
 
     type = ResourceType.FF_RULE
 
-    def __init__(self, capabilities: Capabilities, flows: FlowTable, queue_pairs: int) -> None:
+    def __init__(self, capabilities: Capabilities, flows: FlowTable, queues: Callable[[], int]) -> None:
         super().__init__(capabilities, flows)
-        self._queue_pairs = queue_pairs
+        self._queues = queues
 
     def room(self) -> int:
         return self.id_limit()
@@ -171,8 +172,8 @@ class RuleObjects(_FlowFilterObjects):
     def _check_action(self, action: int, vq_index: int) -> Action:
         if action not in self._capabilities.ff_action.driver:
             raise invalid_field(f"action {action} is not in the driver's FF_ACTION_CAP")
-        if action == Action.DIRECT_RX_VQ and (vq_index % 2 or vq_index >= 2 * self._queue_pairs):
-            last = 2 * self._queue_pairs - 2
+        if action == Action.DIRECT_RX_VQ and (vq_index % 2 or vq_index >= 2 * self._queues()):
+            last = 2 * self._queues() - 2
             raise invalid_field(f"vq_index {vq_index} is no receive queue: those are the even virtqueues, 0 to {last}")
         return Action(action)
 

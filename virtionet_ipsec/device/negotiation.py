@@ -30,7 +30,19 @@ _OFFERED = (
     Feature.STATUS,
     Feature.CSUM,
     Feature.GUEST_CSUM,
+    Feature.HOST_TSO4,
+    Feature.HOST_TSO6,
+    Feature.HOST_ECN,
+    Feature.HOST_USO,
     Feature.MRG_RXBUF,
+    Feature.CTRL_VQ,
+    Feature.CTRL_RX,
+    Feature.CTRL_VLAN,
+    Feature.CTRL_MAC_ADDR,
+    Feature.GUEST_ANNOUNCE,
+    Feature.MQ,
+    Feature.RSS,
+    Feature.HASH_REPORT,
     Feature.OUT_NET_HEADER,
     Feature.IPSEC,
 )
@@ -114,6 +126,10 @@ class Negotiation:
         self.driver_features = value
         return True
 
+    def needs_reset(self) -> None:
+        """The device, not the driver, sets DEVICE_NEEDS_RESET; only a reset clears it."""
+        self.status |= int(Status.DEVICE_NEEDS_RESET)
+
     def features_refusal(self) -> str:
         """Why FEATURES_OK cannot be set with the driver's features; empty when it can."""
         if strange := self.driver_features & ~self.offered:
@@ -130,6 +146,9 @@ class Negotiation:
         """
         old = self.status
         reasons: list[str] = []
+        value |= old & int(
+            Status.DEVICE_NEEDS_RESET
+        )  # the device's, whether the driver writes back what it read or not
         if cleared := old & ~value:
             reasons.append(f"{_status_names(cleared)}: a driver must not clear status bits")
         added = value & ~old

@@ -29,6 +29,14 @@ class ChecksumFilled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Segmented(Event):
+    """Transmit: the packet makes ``count`` segments of at most ``gso_size`` octets of payload."""
+
+    count: int
+    gso_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class SaSelected(Event):
     """An SA was found: outbound by ``resource_id``, inbound by ``spi``."""
 
@@ -96,6 +104,15 @@ class Dropped(Event):
 
     reason: Reason
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Steered(Event):
+    """Receive: steering, or a rule before it, chose receive queue ``queue``; ``hash_report`` is 0 without a hash."""
+
+    queue: int
+    hash_value: int
+    hash_report: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ..wire.bitmap import bitmap_numbers, u64_bitmap
 from ..wire.codec import build, parse
 from ..wire.enums import AdminStatus, CapId, GroupType, Opcode, ResourceType
 from .errors import AdminError
-from .port import DevicePort
+from .port import AdminPort
 
 _RESULT_ROOM = 1 << 16
 _RETRIES = 8
@@ -26,7 +26,7 @@ _RETRIES = 8
 class AdminClient:
     """Sends commands for the self group, whose only member is 0; raises :class:`AdminError` for any but OK."""
 
-    def __init__(self, port: DevicePort) -> None:
+    def __init__(self, port: AdminPort) -> None:
         self._port = port
 
     def command(self, opcode: Opcode, data: bytes = b"", what: str = "") -> bytes:

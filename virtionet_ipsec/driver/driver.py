@@ -20,10 +20,12 @@ from ..wire.net_hdr import HdrLayout, NetHdr
 from ..wire.profile import Profile
 from . import flow_rules
 from .admin import AdminClient
+from .control import ControlClient
 from .errors import NegotiationError
 from .packet import RxPacket
 from .port import DevicePort
 from .sa_object import sa_object
+from .segmentation import to_segment
 
 UNDERSTOOD = frozenset(
     {
@@ -35,15 +37,11 @@ UNDERSTOOD = frozenset(
         Feature.MAC,
         Feature.STATUS,
         Feature.MRG_RXBUF,
-        Feature.HASH_REPORT,
         Feature.OUT_NET_HEADER,
         Feature.IPSEC,
     }
 )
-"""The features that this driver accepts when they are offered, HASH_REPORT only when it is told to."""
-
-# Not to be accepted without CTRL_VQ (5.1.4, driver requirements), which this driver does not understand.
-_NEED_CTRL_VQ = frozenset({Feature.HASH_REPORT})
+"""The features that this driver accepts when they are offered, and it is told nothing."""
 
 _OPCODES = frozenset(
     {
@@ -84,13 +82,18 @@ _SA_TYPE = {Direction.OUTBOUND: ResourceType.IPSEC_OUTB_SA, Direction.INBOUND: R
 
 
 class Driver:
-    """Drives ``port``.  ``features``, a bit mask, limits what is accepted; None is all that is understood."""
+    """Drives ``port``.  ``features``, a bit mask, limits what is accepted; None is all of :data:`UNDERSTOOD`.
+
+    It can use VIRTIO_NET_F_HOST_TSO4, HOST_TSO6, HOST_USO and HOST_ECN as well, when they are among ``features``,
+    and those of :data:`.control.CONTROLLED`, with ``control``.
+    """
 
     def __init__(self, port: DevicePort, profile: Profile = Profile.VIRTIO_1_4, features: int | None = None) -> None:
         self.port = port
         self.profile = profile
         self.admin = AdminClient(port)
-        self._features = sum(1 << bit for bit in UNDERSTOOD - _NEED_CTRL_VQ) if features is None else features
+        self.control = ControlClient(port)
+        self._features = sum(1 << bit for bit in UNDERSTOOD) if features is None else features
         self._ids: dict[ResourceType, int] = {}
         self.limits: dict[ResourceType, int] = {}  # how many objects there can be, and so where ids end
         self.sas: dict[ResourceType, set[int]] = {kind: set() for kind in _SA_TYPE.values()}  # the ids in use
@@ -181,6 +184,10 @@ class Driver:
         self.admin.destroy(_SA_TYPE[direction], resource_id)
         self.sas[_SA_TYPE[direction]].discard(resource_id)
 
+    def number_from(self, kind: ResourceType, number: int) -> None:
+        """Give objects of ``kind`` ids from ``number`` on: the ids below are somebody else's."""
+        self._ids[kind] = number
+
     # Flow filter
 
     def create_group(self, priority: int) -> int:
@@ -238,25 +245,40 @@ class Driver:
 
     # Packets
 
-    def send(self, frame: bytes, sa: int | None = None, csum: tuple[int, int] | None = None) -> tuple[bytes, ...]:
+    def send(
+        self,
+        frame: bytes,
+        sa: int | None = None,
+        csum: tuple[int, int] | None = None,
+        gso: int | None = None,
+        queue: int = 0,
+    ) -> tuple[bytes, ...]:
         """Transmit an Ethernet frame; gives the frames that the device put on the wire.
 
         ``sa`` is the resource_id of an outbound SA: SECURITY is set.  ``csum`` is
-        (csum_start, csum_offset): NEEDS_CSUM is set (5.1.9.2).
+        (csum_start, csum_offset): NEEDS_CSUM is set (5.1.9.2).  ``gso`` is an MSS
+        in octets: the TCP or UDP packet is handed over to be segmented, and
+        ``csum`` is not looked at.  ``queue`` is a transmit queue, transmitq1 is 0.
+        Raises :class:`CannotSegment` for another packet, or when its feature was
+        not negotiated.
         """
-        return self.port.transmit(self.header(sa, csum) + frame)
+        if gso is None:
+            return self.port.transmit(self.header(sa, csum) + frame, queue)
+        frame, fields = to_segment(frame, gso, self.negotiated)
+        return self.port.transmit(self._header(sa, fields) + frame, queue)
 
     def header(self, sa: int | None = None, csum: tuple[int, int] | None = None) -> bytes:
-        """The virtio_net_hdr that :meth:`send` puts in front of a frame."""
+        """The virtio_net_hdr that :meth:`send` puts in front of a frame that is not to be segmented."""
         if sa is None and csum is None:
             return self._plain_header
-        flags, fields = 0, {}
-        if csum is not None:
-            flags |= self.layout.flags.NEEDS_CSUM
-            fields = {"csum_start": csum[0], "csum_offset": csum[1]}
+        return self._header(sa, {} if csum is None else {"csum_start": csum[0], "csum_offset": csum[1]})
+
+    def _header(self, sa: int | None, fields: dict[str, int]) -> bytes:
+        """A header with ``fields``, all of which are for packets with NEEDS_CSUM."""
+        flags = int(self.layout.flags.NEEDS_CSUM) if fields else 0
         if sa is not None:
             flags |= self.layout.security
-            fields |= {"resource_id": sa, "resource_type": ResourceType.IPSEC_OUTB_SA}
+            fields = fields | {"resource_id": sa, "resource_type": ResourceType.IPSEC_OUTB_SA}
         return self.layout.build(NetHdr(flags=flags, **fields))
 
     def receive(self, frame: bytes) -> RxPacket | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..wire.enums import AdminStatus, Opcode, Qualifier
+from ..wire.enums import AdminStatus, CtrlAck, Opcode, Qualifier
 
 
 def _name(enum: type[AdminStatus | Qualifier], value: int) -> str:
@@ -38,6 +38,21 @@ class AdminError(DriverError):
         super().__init__(f"{subject}: {answer}" + (f": {why}" if why else ""))
 
 
+class ControlError(DriverError):
+    """A command of the control virtqueue failed.
+
+    ``ack`` is the device's number, None when it did not use the buffer; ``why``
+    is the model's reason in words, or "".
+    """
+
+    def __init__(self, what: str, ack: int | None, why: str) -> None:
+        self.what = what
+        self.ack = ack
+        self.why = why
+        answer = "not answered" if ack is None else "ERR" if ack == CtrlAck.ERR else f"ack {ack}"
+        super().__init__(f"{what}: {answer}" + (f": {why}" if why else ""))
+
+
 class CannotExpress(DriverError):
     """An SA that no virtio SA object can carry: ``field`` names the parameter."""
 
@@ -45,3 +60,7 @@ class CannotExpress(DriverError):
         self.field = field
         self.message = message
         super().__init__(f"{field}: {message}")
+
+
+class CannotSegment(DriverError):
+    """A frame that must not be handed to the device for segmentation."""

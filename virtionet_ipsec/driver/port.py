@@ -10,7 +10,18 @@ from typing import Protocol
 from ..device.receive import Received
 
 
-class DevicePort(Protocol):
+class AdminPort(Protocol):
+    """What takes group administration commands."""
+
+    def admin(self, readable: bytes, writable_len: int = ...) -> bytes:
+        """One group administration command; gives what was written (virtio 1.4, 2.13)."""
+
+    @property
+    def last_refusal(self) -> str:
+        """Why the last command was refused, in words; a device that cannot tell says ""."""
+
+
+class DevicePort(AdminPort, Protocol):
     @property
     def features(self) -> int:
         """The features offered, a bit mask."""
@@ -26,8 +37,8 @@ class DevicePort(Protocol):
     def read_config(self, offset: int, length: int) -> bytes:
         """Octets of the device configuration space (virtio 1.4, 2.5); fewer where it ends."""
 
-    def admin(self, readable: bytes, writable_len: int = ...) -> bytes:
-        """One group administration command; gives what was written (virtio 1.4, 2.13)."""
+    def control(self, readable: bytes, writable_len: int = ...) -> bytes:
+        """One command of the control virtqueue; gives what was written (virtio 1.4, 5.1.9.5)."""
 
     def transmit(self, buffer: bytes, queue: int = ...) -> tuple[bytes, ...]:
         """A buffer of transmitq; gives the frames that left."""
@@ -37,7 +48,3 @@ class DevicePort(Protocol):
 
     receive_buffer_size: int
     """The size of the receive buffers that the driver makes available, in octets (virtio 1.4, 5.1.9.3)."""
-
-    @property
-    def last_refusal(self) -> str:
-        """Why the last command was refused, in words; a device that cannot tell says ""."""

@@ -142,7 +142,7 @@ class Ipv6Chain(NamedTuple):
     headers: tuple[tuple[int, int, int], ...]
 
 
-_EXTENSIONS = frozenset({PROTO_HOPOPTS, PROTO_ROUTING, PROTO_FRAGMENT, PROTO_DSTOPTS})
+EXTENSIONS = frozenset({PROTO_HOPOPTS, PROTO_ROUTING, PROTO_FRAGMENT, PROTO_DSTOPTS})
 
 
 def ipv6_chain(packet: bytes, end: int) -> Ipv6Chain:
@@ -154,7 +154,7 @@ def ipv6_chain(packet: bytes, end: int) -> Ipv6Chain:
     nh, nh_offset, offset = packet[6], 6, 40
     fragment = False
     headers: list[tuple[int, int, int]] = []
-    while nh in _EXTENSIONS and not fragment:
+    while nh in EXTENSIONS and not fragment:
         if offset + 8 > end:
             raise Refused(Reason.MALFORMED, f"IPv6 extension header {nh} at {offset} runs past the packet")
         if nh == PROTO_FRAGMENT:

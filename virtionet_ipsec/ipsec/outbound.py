@@ -114,6 +114,22 @@ class OutboundSa:
         self._outer = OuterHeader(params, params.tunnel, protocol, self._next_id, self._mtu)
         self._encapsulate = self._ah_tunnel if is_ah else self._esp_tunnel
 
+    def check_room(self, packets: int, octets: int) -> None:
+        """Raise :class:`Refused` when the SA has no room for all of ``packets``, of ``octets`` together.
+
+        Then nothing but the failure count has changed, as in :meth:`protect`.
+        """
+        state, limits = self.state, self._limits
+        try:
+            if state.seq + packets > self._last_seq:
+                raise Refused(Reason.SEQUENCE_EXHAUSTED, f"{self._last_seq - state.seq} of {packets} numbers are left")
+            if state.packets + packets > limits.packets_hard or state.bytes + octets > limits.bytes_hard:
+                sent = f"{state.packets} packets, {state.bytes} bytes sent"
+                raise Refused(Reason.HARD_LIFETIME, f"{sent}, and {packets} packets, {octets} bytes to send")
+        except Refused as refused:
+            state.failures[refused.reason] += 1
+            raise
+
     def protect(self, packet: bytes, observe: Observer | None = None) -> bytes:
         """The protected form of the IP ``packet``, octets from its IP header on.
 

@@ -40,10 +40,11 @@ class Reason(enum.Enum):
     TOO_BIG = "too_big"  # more than the MTU, or more than a length field holds
 
     # The device around the engine.
+    FILTERED = "filtered"  # the driver's receive filter (RX modes, MAC table, VLAN table) does not let it pass
     RULE_DROP = "rule_drop"  # a flow filter rule said VIRTIO_NET_FF_ACTION_DROP
     NO_BUFFER = "no_buffer"  # the packet does not fit the receive buffers
-    BAD_HEADER = "bad_header"  # the driver's virtio_net_hdr is short or contradicts itself
-    BAD_CSUM = "bad_csum"  # csum_start or csum_offset lies outside the packet
+    BAD_HEADER = "bad_header"  # the driver's virtio_net_hdr is short or contradicts itself or the packet
+    BAD_CSUM = "bad_csum"  # csum_start or csum_offset lies outside the packet, or is not the segments' checksum
     GSO_NOT_NEGOTIATED = "gso_not_negotiated"  # gso_type without its feature
     NOT_READY = "not_ready"  # before DRIVER_OK
 

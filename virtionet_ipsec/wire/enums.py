@@ -381,6 +381,99 @@ class CryptoResourceType(enum.IntEnum):
     IPSEC_INBOUND_SA = 0x0201
 
 
+class CtrlClass(enum.IntEnum):
+    """``class`` of a command of the control virtqueue (5.1.9.5): VIRTIO_NET_CTRL_*; RSS_CTX is VIRTNET_RSS_CTX_CTRL."""
+
+    RX = 0
+    MAC = 1
+    VLAN = 2
+    ANNOUNCE = 3
+    MQ = 4
+    GUEST_OFFLOADS = 5
+    NOTF_COAL = 6
+    HASH_TUNNEL = 7
+    STATS = 8
+    RSS_CTX = 9
+
+
+class CtrlRx(enum.IntEnum):
+    """``command`` of class RX: VIRTIO_NET_CTRL_RX_* (5.1.9.5.1 Packet Receive Filtering)."""
+
+    PROMISC = 0
+    ALLMULTI = 1
+    ALLUNI = 2
+    NOMULTI = 3
+    NOUNI = 4
+    NOBCAST = 5
+
+
+class CtrlMac(enum.IntEnum):
+    """``command`` of class MAC: VIRTIO_NET_CTRL_MAC_* (5.1.9.5.2 Setting MAC Address Filtering)."""
+
+    TABLE_SET = 0
+    ADDR_SET = 1
+
+
+class CtrlVlan(enum.IntEnum):
+    """``command`` of class VLAN: VIRTIO_NET_CTRL_VLAN_* (5.1.9.5.3 VLAN Filtering)."""
+
+    ADD = 0
+    DEL = 1
+
+
+class CtrlAnnounce(enum.IntEnum):
+    """``command`` of class ANNOUNCE: VIRTIO_NET_CTRL_ANNOUNCE_* (5.1.9.5.4 Gratuitous Packet Sending)."""
+
+    ACK = 0
+
+
+class CtrlMq(enum.IntEnum):
+    """``command`` of class MQ: VIRTIO_NET_CTRL_MQ_* (5.1.9.5.5 Device operation in multiqueue mode)."""
+
+    VQ_PAIRS_SET = 0
+    RSS_CONFIG = 1
+    HASH_CONFIG = 2
+
+
+class CtrlAck(enum.IntEnum):
+    """``ack`` of a command of the control virtqueue: VIRTIO_NET_* (5.1.9.5)."""
+
+    OK = 0
+    ERR = 1
+
+
+class HashType(enum.IntFlag):
+    """``hash_types`` and ``supported_hash_types``: VIRTIO_NET_HASH_TYPE_* (5.1.9.4.3.1)."""
+
+    IPV4 = 1 << 0
+    TCPV4 = 1 << 1
+    UDPV4 = 1 << 2
+    IPV6 = 1 << 3
+    TCPV6 = 1 << 4
+    UDPV6 = 1 << 5
+    IP_EX = 1 << 6
+    TCP_EX = 1 << 7
+    UDP_EX = 1 << 8
+
+
+class HashReport(enum.IntEnum):
+    """``hash_report`` of virtio_net_hdr: VIRTIO_NET_HASH_REPORT_* (5.1.9.4.5).
+
+    Hash type n, but NONE, is bit n - 1 of :class:`HashType`.
+    """
+
+    NONE = 0
+    IPV4 = 1
+    TCPV4 = 2
+    UDPV4 = 3
+    IPV6 = 4
+    TCPV6 = 5
+    UDPV6 = 6
+    IPV6_EX = 7
+    TCPV6_EX = 8
+    UDPV6_EX = 9
+
+
 SELECTOR_LENGTH: dict[SelectorType, int] = {
     SelectorType.ETH: 14,
     SelectorType.IPV4: 20,

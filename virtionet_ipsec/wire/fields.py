@@ -8,6 +8,7 @@ or device leaves unused, so that build needs to be told only what differs.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from construct import Array, Bytes, Default, ExprAdapter, GreedyBytes, Int8ul, Int16ul, Int32ul, Int64ul
@@ -49,9 +50,10 @@ def counted_octets(length: str) -> Any:
     return Default(Bytes(lambda context: context[length]), lambda context: bytes(context[length]))
 
 
-def counted(count: str, entry: Any) -> Any:
-    """``entry x[count]``, where ``count`` is an earlier field: a list."""
-    return Default(Array(lambda context: context[count], entry), [])
+def counted(count: str | Callable[[Any], int], entry: Any) -> Any:
+    """``entry x[count]``, where ``count`` is an earlier field, or worked out from earlier ones: a list."""
+    number = count if callable(count) else lambda context: context[count]
+    return Default(Array(number, entry), [])
 
 
 class SecretBytes(bytes):

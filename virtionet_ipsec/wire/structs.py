@@ -16,6 +16,7 @@ from .admin import (
     ResourceObjQueryData,
 )
 from .capabilities import FfActionCap, FfResourceCap, FfSelectorCap, IpsecResourceCap, ipsec_mode_cap, ipsec_sa_cap
+from .control import CtrlHdr, HashConfig, MacTable, MqPairsSet, RssConfig, VlanId
 from .crypto import CRYPTO_FLAG_SESSION_MODE, CryptoInhdr, CryptoIpsecDataFlf, CryptoOpDataReq, CryptoOpHeader
 from .flow_filter import FfClassifier, FfGroup, FfRule, FfSelector
 from .net import IpsecResourceHdr, NetConfig, net_hdr
@@ -33,6 +34,7 @@ __all__ = [
     "CryptoIpsecDataFlf",
     "CryptoOpDataReq",
     "CryptoOpHeader",
+    "CtrlHdr",
     "FfActionCap",
     "FfClassifier",
     "FfGroup",
@@ -40,10 +42,13 @@ __all__ = [
     "FfRule",
     "FfSelector",
     "FfSelectorCap",
+    "HashConfig",
     "In6Addr",
     "IpsecResourceCap",
     "IpsecResourceHdr",
     "Lifetime",
+    "MacTable",
+    "MqPairsSet",
     "NetConfig",
     "QueryCapIdResult",
     "ResourceModifyData",
@@ -51,6 +56,8 @@ __all__ = [
     "ResourceObjFlags",
     "ResourceObjHdr",
     "ResourceObjQueryData",
+    "RssConfig",
+    "VlanId",
     "in_addr",
     "ipsec_mode_cap",
     "ipsec_sa",
