@@ -119,14 +119,19 @@ class Pair(InProcess):
         return pair
 
     def send(
-        self, frame: bytes | SupportsBytes, sa: int | None = None, csum: tuple[int, int] | None = None
+        self,
+        frame: bytes | SupportsBytes,
+        sa: int | None = None,
+        csum: tuple[int, int] | None = None,
+        gso: int | None = None,
+        queue: int = 0,
     ) -> tuple[bytes, ...]:
         """As :meth:`Driver.send`; the story is then in ``story``."""
         __tracebackhide__ = True
         if sa is not None and not isinstance(sa, int):
             raise TypeError("sa is a resource_id, such as sa_pair.outbound")
         with self._watched():
-            return super().send(bytes(frame), sa, csum)
+            return super().send(bytes(frame), sa, csum, gso, queue)
 
     def receive(self, frame: bytes | SupportsBytes) -> ObservedPacket | None:
         """As :meth:`Driver.receive`; the story is then in ``story`` and in the packet."""

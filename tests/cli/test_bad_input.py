@@ -155,7 +155,6 @@ SA_FILES: dict[str, tuple[str, str, str, str]] = {
         "two IPv4 or two IPv6 addresses",
         "write tunnel =",
     ),
-    "select inbound": (table(select="{}"), "9", "select: is for outbound SAs", "leave it out"),
     "bad network": (table(**OUTBOUND, select='{dst = "10.0.0.1/33"}'), "10", "select.dst", "such as"),
     "port alone": (table(**OUTBOUND, select="{dport = 53}"), "10", "select.dport: needs a protocol", "proto"),
     "same id": (table() + table(spi="0x1002"), "9", "inbound SA 1 is given already at", "an id of its own"),

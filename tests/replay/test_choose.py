@@ -12,7 +12,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.sctp import SCTP
 
-from virtionet_ipsec.replay.choose import Choice, flow_of
+from virtionet_ipsec.policy import Choice, flow_of, matcher, mirrored
 from virtionet_ipsec.safile import Select
 
 from .files import packet, sa
@@ -146,3 +146,58 @@ def test_any_octets(octets: bytes) -> None:
     flow = flow_of(octets)
     assert flow is None or len(flow) == 5
     assert chosen(octets, Select(proto=17, dport=53), None) in (None, 1, 2)
+
+
+def test_dccp_has_ports() -> None:
+    octets = bytes(IP(src="198.51.100.1", dst="203.0.113.1", proto=33) / struct.pack("!HH", 7, 8) / bytes(8))
+    assert flow_of(octets)[2:] == (33, 7, 8)
+    assert chosen(octets, Select(proto=33, dport=8)) == 1
+
+
+def test_mirrored() -> None:
+    assert mirrored(flow_of(packet())) == (DST, SRC, 17, 53, 5000)
+    assert mirrored(mirrored(flow_of(packet(6)))) == flow_of(packet(6))
+
+
+# -- what may be meant ------------------------------------------------------------------------------------------------
+
+PORT = Select(src=net("198.51.100.0/24"), dst=net("203.0.113.0/24"), proto=17, dport=53)
+
+
+@pytest.mark.parametrize(
+    ("flow", "exact", "may"),
+    [
+        ((SRC, DST, 17, 5000, 53), True, True),
+        ((SRC, DST, 17, 5000, 54), False, False),
+        ((SRC, DST, 17, None, None), False, True),
+        ((SRC, DST, 6, None, None), False, False),
+        ((DST, SRC, 17, None, None), False, False),
+        ((SRC, DST, 60, None, None), False, True),  # a fragment in front of an extension header: what follows is hidden
+        ((SRC, DST, 50, None, None), False, False),
+    ],
+)
+def test_a_flow_that_hides_its_ports(flow: tuple, exact: bool, may: bool) -> None:
+    assert matcher(PORT)(flow) is exact
+    assert matcher(PORT, may=True)(flow) is may
+
+
+selects = st.builds(
+    Select,
+    st.none() | st.sampled_from([net("198.51.100.0/24"), net("203.0.113.0/24")]),
+    st.none() | st.sampled_from([net("198.51.100.0/24"), net("203.0.113.0/24")]),
+    st.sampled_from([None, 6, 17]),
+    st.sampled_from([None, 5000]),
+    st.sampled_from([None, 53]),
+)
+
+
+@given(selects, st.sampled_from([SRC, DST]), st.sampled_from([SRC, DST]), st.sampled_from([6, 17]))
+def test_the_fragments_of_what_is_matched_may_be_matched(select: Select, src: bytes, dst: bytes, proto: int) -> None:
+    """Whatever the ports of the whole packet: if it is matched, then its fragments may be; and never the other way."""
+    may, exact = matcher(select, may=True), matcher(select)
+    hidden = (src, dst, proto, None, None)
+    for ports in ((5000, 53), (5000, 1), (1, 53), (1, 1)):
+        whole = (src, dst, proto, *ports)
+        assert may(whole) is exact(whole)
+        assert may(hidden) or not exact(whole)
+    assert may(hidden) or not exact(hidden)

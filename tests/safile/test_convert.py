@@ -13,7 +13,7 @@ import pytest
 
 from virtionet_ipsec.cli.sa import convert_command
 from virtionet_ipsec.ipsec.sa import Direction, Mode
-from virtionet_ipsec.safile import SaFileError, dumps_esp_sa, dumps_toml, dumps_xfrm, load, load_all, loads
+from virtionet_ipsec.safile import SaFileError, Select, dumps_esp_sa, dumps_toml, dumps_xfrm, load, load_all, loads
 
 from . import kernel
 
@@ -125,6 +125,13 @@ def test_warnings_name_sa_direction_and_format(tmp_path, capsys):
     )
     assert lines[1].startswith(f"virtionet-ipsec: warning: {path}:1 SA 1 outbound: esp_sa has no place for select")
     assert len(lines) == 4
+
+
+def test_the_kernel_has_its_policies_for_what_may_arrive():
+    inbound = next(e for e in loads(kernel.GCM_PAIR, "f") if e.params.direction is Direction.INBOUND)
+    text, warnings = dumps_xfrm([replace(inbound, select=Select(proto=17))])
+    assert "sel src" not in text
+    assert warnings == ["f:1 SA 1 inbound: xfrm has no place for an inbound select: its policies say what may arrive"]
 
 
 def test_what_both_directions_lose_is_said_once():

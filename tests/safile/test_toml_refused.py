@@ -143,7 +143,6 @@ REFUSED = {
         "tunnel: a transport mode SA has no outer header",
     ),
     "mixed tunnel": (changed("fd00::1", "10.0.0.1"), "tunnel: src and dst have to be two IPv4 or two IPv6 addresses"),
-    "inbound select": (changed('"outbound"', '"inbound"') + "select = {proto = 6}\n", "select: is for outbound SAs"),
     "mixed select": (
         GCM + 'select = {src = "10.0.0.0/8", dst = "fd00::/8"}\n',
         "select.dst: is not of the same IP version as src",

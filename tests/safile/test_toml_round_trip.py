@@ -83,7 +83,7 @@ def selects(draw):
 @st.composite
 def entries(draw):
     made = [
-        SaEntry(number, each, draw(st.none() | selects()) if each.direction is Direction.OUTBOUND else None)
+        SaEntry(number, each, draw(st.none() | selects()))
         for number, each in enumerate(draw(st.lists(params(), min_size=1, max_size=3)))
     ]
     return [replace(entry, params=replace(entry.params, spi=1 + number)) for number, entry in enumerate(made)]

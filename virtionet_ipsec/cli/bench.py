@@ -9,10 +9,13 @@ from rich.table import Table
 
 from ..bench.end_to_end import compare
 from ..bench.measure import Measurement, measure_all
+from ..bench.rings import RingMeasurement, measure_rings
 from .console import PlainConsole
 
 
-def bench_command(as_json: bool, replays: bool, repeats: int | None) -> int:
+def bench_command(as_json: bool, replays: bool, transport: str | None, repeats: int | None) -> int:
+    if transport is not None:
+        return _rings(as_json, repeats or 5)
     return _replay(as_json, repeats or 3) if replays else _device(as_json, repeats or 21)
 
 
@@ -40,6 +43,34 @@ def _table(measured: list[Measurement]) -> Table:
             f"{each.scapy_us:.0f}",
             f"{each.times_bare:.1f}",
             f"{each.times_scapy:.0f}",
+        )
+    return table
+
+
+def _rings(as_json: bool, repeats: int) -> int:
+    measured = list(measure_rings(repeats))
+    if as_json:
+        print(json.dumps([each.as_dict() for each in measured], indent=2))
+    else:
+        PlainConsole().print(_ring_table(measured))
+    return 0
+
+
+def _ring_table(measured: list[RingMeasurement]) -> Table:
+    table = Table(title="through virtqueues, vhost-user", title_justify="left", box=None, pad_edge=False)
+    for name in ("packets", "direction", "rings"):
+        table.add_column(name, no_wrap=True)
+    for name in ("size", "packets/s", "processor, µs", "in process, µs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in measured:
+        table.add_row(
+            each.case,
+            each.direction,
+            each.ring,
+            str(each.size),
+            f"{each.packets_per_second:,}",
+            f"{each.processor_us:.2f}",
+            f"{each.in_process_us:.2f}",
         )
     return table
 

@@ -8,8 +8,9 @@ import click
 
 from .. import __version__
 from ..input_error import InputError
+from .controlling import ctl
 from .judging import conformance, record, spec
-from .options import DIRECTIONS, LOCAL_HELP, addresses, check_stdin, session_options
+from .options import DIRECTIONS, LOCAL_HELP, addresses, check_stdin, profile_option, session_options
 
 FORMATS = ("toml", "esp_sa", "xfrm")
 
@@ -24,7 +25,7 @@ def app() -> None:
     """
 
 
-for _command in (conformance, record, spec):
+for _command in (conformance, record, spec, ctl):
     app.add_command(_command)
 
 
@@ -91,16 +92,64 @@ def explain(**options: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of a table.")
 @click.option("--replay", "replays", is_flag=True, help="Measure replay of 200,000 packets against tshark instead.")
 @click.option(
+    "--transport",
+    type=click.Choice(["vhost-user"]),
+    help="Measure packets per second through virtqueues instead, to a served device in another process.",
+)
+@click.option(
     "--repeats",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Take the median of N measurements: 21 unless given, 3 with --replay.",
+    help="Take the median of N measurements: 21 unless given, 3 with --replay, 5 with --transport.",
 )
 def bench(**options: Any) -> int:
     """Measure microseconds per packet against the bare cipher and scapy."""
+    if options["replays"] and options["transport"]:
+        raise click.UsageError("--replay and --transport are two measurements.")
     from .bench import bench_command
 
     return bench_command(**options)
+
+
+@app.command()
+@click.option("--socket", metavar="PATH", required=True, help="Where front ends connect, one after the other.")
+@click.option(
+    "--wire",
+    metavar="WIRE",
+    multiple=True,
+    help="Where frames go and come from: tap:NAME, socket:PATH, pcap:FILE, loopback. Several are one segment.",
+)
+@click.option("--sa", metavar="FILE", multiple=True, help="SAs for transparent IPsec between the guest and the wire.")
+@click.option("--local", metavar="ADDRESS", multiple=True, callback=addresses, help=LOCAL_HELP)
+@profile_option()
+@click.option("--queues", type=click.IntRange(1, 64), default=1, show_default=True, help="Pairs of queues.")
+@click.option(
+    "--features", metavar="CHANGES", default="", help="What is offered besides, or is not: +NAME,-NAME and so on."
+)
+@click.option("--mac", metavar="MAC", help="The device's address: 52:54:00:00:00:01 unless given.")
+@click.option(
+    "--mtu",
+    type=click.IntRange(68, 65535),
+    metavar="N",
+    help="The guest's MTU; what fits the wire when it is protected, unless given.",
+)
+@click.option(
+    "--wire-mtu",
+    type=click.IntRange(68, 65535),
+    default=1500,
+    show_default=True,
+    help="The wire's MTU, in octets of IP packet.",
+)
+@click.option("--trace", metavar="TRACE", help="Write down what passes between driver and device; it may hold keys.")
+@click.option("--control", metavar="PATH", help="Where 'virtionet-ipsec ctl' connects, and nobody but you.")
+@click.option(
+    "--accept-cleartext", is_flag=True, help="Let packets through that a policy protects and that came in the clear."
+)
+def serve(**options: Any) -> int:
+    """Be a vhost-user back end: a device for a real driver, with IPsec between it and the wire."""
+    from .serve import serve_command
+
+    return serve_command(**options)
 
 
 @app.group()

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -16,8 +16,8 @@ from ..device import Device
 from ..device.exchanges import Listener
 from ..input_error import printable
 from ..ipsec import Reason
+from ..policy import never_chosen
 from ..replay.captured import Packet
-from ..replay.choose import never_chosen
 from ..replay.explain import explain
 from ..replay.hints import HINTS
 from ..replay.outputs import is_stdout
@@ -26,7 +26,7 @@ from ..replay.run import Files, Replayed, replay
 from ..replay.session import Options, Session
 from ..safile import load_all
 from ..wire.profile import Profile
-from .console import PlainConsole
+from .console import PlainConsole, sa_table
 
 Way = Literal["auto", "inbound", "outbound"]
 
@@ -160,24 +160,9 @@ def _print(console: Console, done: Replayed) -> None:
     flags = ", ".join(f"{name} {count}" for name, count in document["flags"].items())
     if flags:
         console.print(f"flags: {flags}", soft_wrap=True)
-    console.print(_sa_table(document["sas"]))
+    console.print(sa_table(document["sas"]))
     if done.report.first:
         console.print(_reason_table(done))
-
-
-def _sa_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="security associations", title_justify="left", box=None, pad_edge=False)
-    for name in ("direction", "id", "spi", "mode"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("algorithm", overflow="fold")  # the one to give way where there is little room
-    for name in ("packets", "bytes", "failed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        numbers = (row["packets"], row["bytes"], sum(row["failures"].values()))
-        table.add_row(
-            row["direction"], str(row["resource_id"]), row["spi"], row["mode"], row["algorithm"], *map(str, numbers)
-        )
-    return table
 
 
 def _reason_table(done: Replayed) -> Table:

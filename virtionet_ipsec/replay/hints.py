@@ -25,10 +25,11 @@ HINTS: dict[Reason, str] = {
     Reason.TTL_EXPIRED: "TTL or hop limit has nothing left to decrement",
     Reason.ECN_INVALID: "CE outside and Not-ECT inside: RFC 6040 drops it",
     Reason.TOO_BIG: "larger than the MTU, encapsulation included",
+    Reason.FILTERED: "the driver's receive filter does not want this destination or VLAN",
     Reason.RULE_DROP: "a flow filter rule dropped it",
     Reason.NO_BUFFER: "the receive buffers are too small",
-    Reason.BAD_HEADER: "the driver's virtio_net_hdr is wrong",
-    Reason.BAD_CSUM: "csum_start or csum_offset lies outside the packet",
+    Reason.BAD_HEADER: "the driver's virtio_net_hdr is wrong, or not for this packet",
+    Reason.BAD_CSUM: "csum_start or csum_offset is not where the packet has its checksum",
     Reason.GSO_NOT_NEGOTIATED: "gso_type without a negotiated segmentation feature",
     Reason.NOT_READY: "DRIVER_OK is not set",
 }

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ..ipsec import Direction, InboundSa, OutboundSa, Reason
-from ..safile import SaEntry
+from ..ipsec import Direction, Reason
+from ..policy import sa_row
 from .captured import Packet
 from .session import Outcome, Session
 
@@ -95,7 +95,7 @@ class Report:
         rows = []
         for entry in self._session.entries:
             table = device.inbound if entry.params.direction is Direction.INBOUND else device.outbound
-            rows.append(_sa_row(entry, table[entry.id]))
+            rows.append(sa_row(entry.id, table[entry.id], origin=entry.origin))
         return rows
 
     def as_dict(self, *, capture: str, seconds: float, truncated: str | None, interrupted: bool) -> dict[str, Any]:
@@ -121,24 +121,3 @@ class Report:
                 "packets_per_second": round(self.packets / seconds) if seconds > 0 else 0,
             },
         }
-
-
-def _sa_row(entry: SaEntry, sa: InboundSa | OutboundSa) -> dict[str, Any]:
-    params, state = entry.params, sa.state
-    row: dict[str, Any] = {
-        "direction": params.direction.value,
-        "resource_id": entry.id,
-        "spi": f"0x{params.spi:08x}",
-        "mode": f"{params.protocol.name.lower()}-{params.mode.value}",
-        "algorithm": params.algorithm_name,
-        "origin": entry.origin,
-        "packets": state.packets,
-        "bytes": state.bytes,
-        "failures": {reason.value: count for reason, count in state.failures.most_common()},
-        "soft_expired": state.soft_expired,
-    }
-    if isinstance(sa, InboundSa):
-        row |= {"highest_seq": sa.window.top, "dummies": state.dummies}
-    else:
-        row["last_seq"] = state.seq
-    return row

@@ -17,23 +17,16 @@ from typing import Literal, NamedTuple
 from ..device import Device
 from ..device.ethernet import ETHERTYPE, ip_offset
 from ..device.exchanges import Listener
-from ..driver.errors import AdminError, CannotExpress
 from ..driver.in_process import InProcess
 from ..ipsec import Direction, Refused
 from ..ipsec.ip import PROTO_AH, PROTO_ESP, PROTO_UDP
-from ..safile import SaEntry, SaFileError
+from ..policy import Choice, create, flow_of, udp_ports
+from ..safile import SaEntry
 from ..wire.profile import Profile
-from .choose import Choice, flow_of
 from .linktypes import ETHERNET
 
 _RESOURCE = struct.Struct("<IH").unpack_from
 _NO_MACS = bytes(12)
-NAT_T_PORT = 4500  # RFC 3948 and RFC 7296 2.23: where UDP-encapsulated ESP goes by default
-
-# How to mend what an SA object cannot carry, by field.
-_MENDS = {
-    "options": "use --profile virtio-1.4, or leave it out of a TOML file ('virtionet-ipsec sa convert' makes one)"
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +77,10 @@ class Session:
         self.driver.start()
         self.entries = [entry for entry in entries if self._wanted(entry)]
         for entry in self.entries:
-            self._create(entry)
+            create(self.driver, entry)
         outbound = [entry for entry in self.entries if entry.params.direction is Direction.OUTBOUND]
         inbound = [entry for entry in self.entries if entry.params.direction is Direction.INBOUND]
-        self._udp_ports = frozenset({NAT_T_PORT} | {entry.params.udp.dport for entry in inbound if entry.params.udp})
+        self._udp_ports = udp_ports(inbound)
         self.driver.steer_ipsec(tuple(sorted(self._udp_ports)))
         self._choose = Choice(outbound)
         self._headers = {None: self.driver.header()} | {entry.id: self.driver.header(entry.id) for entry in outbound}
@@ -97,20 +90,6 @@ class Session:
 
     def _wanted(self, entry: SaEntry) -> bool:
         return self.options.direction in ("auto", entry.params.direction.value)
-
-    def _create(self, entry: SaEntry) -> None:
-        try:
-            self.driver.create_sa(entry.params, entry.id)
-        except CannotExpress as error:
-            raise SaFileError(
-                f"{entry.origin} {error.field}",
-                f"no {self.options.profile.value} SA object can carry this: {error.message}",
-                _MENDS.get(error.field, "leave this SA out, or choose an algorithm that the object can carry"),
-            ) from None
-        except AdminError as error:
-            raise SaFileError(
-                entry.origin, f"the device refuses this SA: {error.why or error}", "change what it names"
-            ) from None
 
     def _strategy(self, inbound: bool, outbound: bool) -> Callable[[bytes, int], Outcome]:
         """Which way packets go: told, or by what there are SAs for, or packet by packet."""

@@ -10,7 +10,7 @@ from ..device import packet_events as packets
 from ..driver.driver import Driver
 from ..ipsec import Event
 from ..ipsec import events as engine
-from ..wire.enums import Action, AdminStatus, Opcode, Qualifier, ResourceType
+from ..wire.enums import Action, AdminStatus, HashReport, Opcode, Qualifier, ResourceType
 from ..wire.net_hdr import HdrLayout
 
 _ECN = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")
@@ -47,6 +47,10 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     ),
     packets.NotProcessed: lambda e: f"nothing for IPsec to process: {e.detail}",
     packets.SaSelected: lambda e: f"SA found: {ResourceType(e.resource_type).name} {e.resource_id}, SPI {e.spi:#010x}",
+    packets.Steered: lambda e: (
+        f"for receiveq{e.queue + 1}"
+        + (f", hash {e.hash_value:#010x} ({_named(HashReport, e.hash_report)})" if e.hash_report else ", no hash")
+    ),
     packets.IpsecFailed: lambda e: f"IPsec processing fails: {e.reason.value}: {e.detail}",
     packets.Dropped: lambda e: f"dropped: {e.reason.value}: {e.detail}",
     packets.Sent: lambda e: (
@@ -55,6 +59,7 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     packets.ChecksumFilled: lambda e: (
         f"checksum {e.checksum:#06x} put at csum_start {e.csum_start} + csum_offset {e.csum_offset}"
     ),
+    packets.Segmented: lambda e: f"cut into {e.count} segment(s) of at most {e.gso_size} octets behind their headers",
     engine.WindowChecked: _window,
     engine.Verified: lambda e: f"ICV good ({e.algorithm}), {e.length} octets come out",
     engine.TrailerRead: lambda e: f"ESP trailer: {e.pad_length} octets of padding, next header {e.next_header}",

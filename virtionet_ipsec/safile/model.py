@@ -24,7 +24,7 @@ class SaFileError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Which packets the driver sends through an outbound SA; None matches anything.
+    """Which packets go through an outbound SA, or may come out of an inbound one; None matches anything.
 
     ``src`` and ``dst`` are of one family.  ``proto`` is an IP protocol number;
     ports, host order, are those of a protocol that has some.
@@ -42,8 +42,8 @@ class SaEntry:
     """One SA as a file gives it.
 
     ``id`` is the resource object's, unique among the SAs of its direction;
-    ``select`` belongs to outbound SAs; ``origin`` is where it was read,
-    ``FILE:LINE``, for messages.  ``hosts`` are the source and destination of a
+    ``select`` of an inbound SA says what may come out of it, with the addresses
+    as they come; ``origin`` is where it was read, ``FILE:LINE``, for messages.  ``hosts`` are the source and destination of a
     transport mode SA where the format has them, which TOML has not: they say
     nothing about how the SA works, and do not count when entries are compared.
     """

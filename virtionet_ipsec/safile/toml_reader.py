@@ -88,8 +88,6 @@ def _entry(values: dict[str, object], place: Place) -> SaEntry:
         key = f"model.{error.field}" if error.field in MODEL_KEYS else error.field
         raise table.error(key, error.message, _MENDS.get(error.field, "give a value that fits")) from None
     select = _select(table.table("select", SELECT_KEYS)) if "select" in table else None
-    if select is not None and params.direction is Direction.INBOUND:
-        raise table.error("select", "is for outbound SAs: an inbound one is found by its SPI", "leave it out")
     return SaEntry(resource_id, params, select, place.origin)
 
 

@@ -10,9 +10,9 @@ import tomlkit
 from tomlkit.items import InlineTable, Integer, Table, Trivia
 
 from ..ipsec.sa import Lifetime, SaParams, Tunnel
-from .model import SaEntry, Select
+from .model import SaEntry
+from .selects import select_as_dict
 from .toml_reader import LIFETIME_KEYS
-from .values import PROTOCOL_NAMES
 
 _MAX_TOML_INTEGER = (1 << 63) - 1
 
@@ -46,7 +46,7 @@ def _table(entry: SaEntry) -> Table:
         "tunnel": _tunnel(params.tunnel, params.copy_df) if params.tunnel else None,
         "options": _options(params) or None,
         "lifetime": _lifetime(params.lifetime),
-        "select": _select(entry.select) if entry.select is not None else None,
+        "select": _inline(select_as_dict(entry.select)) if entry.select is not None else None,
     }
     table = tomlkit.table()
     for key, value in values.items():
@@ -83,17 +83,6 @@ def _tunnel(tunnel: Tunnel, copy_df: bool) -> InlineTable:
 def _lifetime(lifetime: Lifetime) -> InlineTable | None:
     limits = {key: getattr(lifetime, key) for key in LIFETIME_KEYS if getattr(lifetime, key)}
     return _inline({key: _wide(limit) for key, limit in limits.items()}) if limits else None
-
-
-def _select(select: Select) -> InlineTable:
-    values = {
-        "src": str(select.src) if select.src is not None else None,
-        "dst": str(select.dst) if select.dst is not None else None,
-        "proto": PROTOCOL_NAMES.get(select.proto, select.proto) if select.proto is not None else None,
-        "sport": select.sport,
-        "dport": select.dport,
-    }
-    return _inline({key: value for key, value in values.items() if value is not None})
 
 
 def _model(params: SaParams) -> dict[str, Any]:

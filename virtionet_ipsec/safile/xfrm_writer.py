@@ -47,6 +47,8 @@ def _lost(entry: SaEntry) -> list[str]:
     if params.direction is Direction.INBOUND:
         if params.first_seq & 0xFFFFFFFF != 1:
             lost.append("xfrm has no place for the first sequence number expected")
+        if entry.select is not None:
+            lost.append("xfrm has no place for an inbound select: its policies say what may arrive")
         return lost
     if params.dec_ttl:
         lost.append("xfrm has no place for dec-ttl: forwarding decrements the TTL")

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from ..ipsec import Direction, Reason, Refused
-from ..ipsec.ip import IPV4_MF, IPV4_OFFSET, PROTO_TCP, PROTO_UDP, ipv6_chain, trimmed
+from ..ipsec.ip import EXTENSIONS, IPV4_MF, IPV4_OFFSET, ipv6_chain, trimmed
 from ..safile import SaEntry, Select
-
-_WITH_PORTS = frozenset({PROTO_TCP, PROTO_UDP, 132, 136})  # SCTP and UDP-Lite begin with the same two fields
+from ..safile.values import WITH_PORTS
 
 _FLOWS = 1 << 16  # whose choice is remembered
 
@@ -35,7 +34,7 @@ def flow_of(packet: bytes) -> Flow | None:
     except Refused:
         return None
     # The fragments of one packet go one way: the first has ports, the others have not, so none is taken to.
-    if protocol not in _WITH_PORTS or fragment or len(packet) < offset + 4:
+    if protocol not in WITH_PORTS or fragment or len(packet) < offset + 4:
         return source, destination, protocol, None, None
     sport, dport = packet[offset] << 8 | packet[offset + 1], packet[offset + 2] << 8 | packet[offset + 3]
     return source, destination, protocol, sport, dport
@@ -51,15 +50,27 @@ def _without_trailer(packet: bytes) -> bytes:
         return packet
 
 
-def _matcher(select: Select) -> Callable[[Flow], bool]:
+def mirrored(flow: Flow) -> Flow:
+    """The flow of the packets that go the other way."""
+    source, destination, protocol, sport, dport = flow
+    return destination, source, protocol, dport, sport
+
+
+def matcher(select: Select, *, may: bool = False) -> Callable[[Flow], bool]:
+    """Whether a flow is one that ``select`` names; with ``may``, whether it can be one.
+
+    The flow of a fragment has no ports, and over IPv6 its protocol may be that
+    of an extension header, behind which anything can come in the next fragment.
+    """
+    hidden: tuple[tuple[int | None, ...], ...] = ((*EXTENSIONS,), (None,), (None,)) if may else ((), (), ())
     networks = []
     for index, network in enumerate((select.src, select.dst)):
         if network is not None:
             mask, value = int(network.netmask), int(network.network_address)
             networks.append((index, network.max_prefixlen // 8, mask, value))
     fields = [
-        (index, wanted)
-        for index, wanted in ((2, select.proto), (3, select.sport), (4, select.dport))
+        (index, frozenset((wanted, *unknown)))
+        for index, wanted, unknown in zip((2, 3, 4), (select.proto, select.sport, select.dport), hidden, strict=True)
         if wanted is not None
     ]
 
@@ -70,7 +81,7 @@ def _matcher(select: Select) -> Callable[[Flow], bool]:
                 return False
             if int.from_bytes(address, "big") & mask != value:
                 return False
-        return all(flow[index] == wanted for index, wanted in fields)
+        return all(flow[index] in wanted for index, wanted in fields)
 
     return matches
 
@@ -79,7 +90,7 @@ class Choice:
     """Chooses among ``entries``, the outbound ones, in their order."""
 
     def __init__(self, entries: Sequence[SaEntry]) -> None:
-        self._rows = [(_matcher(entry.select or Select()), entry.id) for entry in entries]
+        self._rows = [(matcher(entry.select or Select()), entry.id) for entry in entries]
         self._of_flow = lru_cache(maxsize=_FLOWS)(self._search)
 
     def __call__(self, packet: bytes) -> int | None:
