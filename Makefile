@@ -2,7 +2,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := pcaps/damaged/demo.pcap --sa pcaps/damaged/demo.toml
 
-.PHONY: demo test check conformance figures wheel bench clean
+.PHONY: demo demo-linux interop interop-kernel test check conformance figures wheel bench fuzz clean
 .DEFAULT_GOAL := demo
 
 # One virtual environment with the package, its tests and its tools; made anew when the project file changes.
@@ -18,6 +18,20 @@ demo: $(VENV)/.ready
 	$(BIN)/virtionet-ipsec explain $(DEMO) --packet 12
 	@echo
 	@echo "out/ has the report, a line for each packet, and received.pcapng for Wireshark."
+
+# Two Linux kernels in User Mode Linux, and the device between them: transparent IPsec against the kernel's own.
+demo-linux: $(VENV)/.ready
+	PYTHONPATH=tests $(BIN)/python -m interop.demo out/demo-linux
+
+# Real peers: Linux in User Mode Linux and in QEMU, its IPsec, DPDK.  Ends with a table of what ran and what did not.
+interop: $(VENV)/.ready
+	$(BIN)/python -m pytest -q tests/interop
+
+# A kernel for the guest in QEMU, out of its package and without being installed (Debian, no root needed).
+interop-kernel:
+	rm -rf out/kernel && mkdir -p out/kernel
+	cd out/kernel && apt-get download -qq "$$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-\)/\1/p')"
+	dpkg-deb -x out/kernel/*.deb out/kernel && rm out/kernel/*.deb
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q -n auto
@@ -50,6 +64,17 @@ wheel: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/virtionet-ipsec bench
+
+# Five million packets through a front end and a served back end, with faults: some minutes.
+SOAK_PACKETS ?= 5000000
+soak: $(VENV)/.ready
+	$(BIN)/python -m tests.vhost_user.soak --packets $(SOAK_PACKETS)
+
+# A minute of inputs that nobody thought of; what is found stays in out/fuzz, and a second run begins where it ended.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

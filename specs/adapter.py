@@ -32,6 +32,9 @@ class Adapter:
     def admin(self, readable, writable_len):  # one command: device-readable octets in, what the device wrote out (2.13)
         return self.dut.admin(readable, writable_len)
 
+    def control(self, readable, writable_len):  # one command of the control virtqueue, likewise (5.1.9.5)
+        return self.dut.control(readable, writable_len)
+
     def transmit(self, buffer, queue=0):  # virtio_net_hdr and frame in, a list of wire frames out; transmitq1 is 0
         return self.dut.transmit(buffer, queue)
 

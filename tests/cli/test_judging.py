@@ -172,7 +172,7 @@ def test_every_entry_in_a_table(command: Command) -> None:
 
 
 LINES = [
-    (("device", "--target", "board"), "--target board: 'board' is not one of: model, python"),
+    (("device", "--target", "board"), "--target board: 'board' is not one of: model, rings, vhost-user, python"),
     (("device", "--target", "python:nothing:here"), "cannot be made (ModuleNotFoundError: No module named 'nothing')"),
     (("device", "--only", "admin.dev.invalid-grup"), "is no entry and no check of this judgement; did you mean"),
     (("device", "--only", "rfc.dev.x"), "--only rfc.dev.x: is no entry"),

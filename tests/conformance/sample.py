@@ -42,6 +42,7 @@ def drive(port: object, profile: Profile) -> None:
     driver.destroy_sa(Direction.OUTBOUND, outbound)
     port.set_status(0)  # type: ignore[attr-defined]
     driver.port.admin(b"", 64)
+    driver.port.control(b"\4\0\1\0", 1)
 
 
 def told(profile: Profile) -> tuple[Device, list[Exchange]]:

@@ -12,9 +12,14 @@ from virtionet_ipsec.conformance.watching.rule import rules
 
 CATALOGUE = catalogue()
 IN_SCOPE = {
-    "2.1", "2.2", "2.4", "2.12.1", "2.12.1.2", "2.12.1.3", "2.13",
-    "5.1.3.1", "5.1.4", "5.1.9.2", "5.1.9.3", "5.1.9.4", "5.1.9.6", "5.1.9.7", "5.9.9.9",
+    "2.1", "2.2", "2.4", "2.6.1", "2.7", "2.8", "2.12.1", "2.12.1.2", "2.12.1.3", "2.13", "3.1", "3.3",
+    "5.1.3.1", "5.1.4", "5.1.9.2", "5.1.9.3", "5.1.9.4", "5.1.9.4.3", "5.1.9.4.4", "5.1.9.4.5",
+    *(f"5.1.9.5.{number}" for number in range(1, 12)),
+    "5.1.9.6", "5.1.9.7", "5.9.9.9", "6",
 }  # fmt: skip
+
+BESIDE = {"D116", "D117", "D118", "D144", "D147", "D153", "D154"} | {f"D{number}" for number in range(135, 144)}
+"""What vhost-user and `serve` leave open: the catalogue has no statements of theirs."""
 
 
 @pytest.mark.parametrize("section", CATALOGUE.sections, ids=lambda section: section.file)
@@ -60,4 +65,5 @@ def test_checks_and_rules_say_what_they_do() -> None:
 def test_the_ledger_and_the_entries_name_each_other() -> None:
     known = {decision.id for decision in CATALOGUE.decisions}
     assert {name for entry in CATALOGUE for name in entry.decisions} <= known
-    assert [decision.id for decision in CATALOGUE.decisions if not CATALOGUE.touching(decision.id)] == []
+    unnamed = {decision.id for decision in CATALOGUE.decisions if not CATALOGUE.touching(decision.id)}
+    assert unnamed == BESIDE & known

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from virtionet_ipsec.conformance.decode import decoded
 from virtionet_ipsec.device import Device
-from virtionet_ipsec.device.exchanges import Commanded, Transmitted
+from virtionet_ipsec.device.exchanges import Commanded, Controlled, Transmitted
 from virtionet_ipsec.driver.sa_object import sa_object
 from virtionet_ipsec.wire.admin import AdminCmdHdr, ResourceObjCreateData
 from virtionet_ipsec.wire.codec import build
@@ -75,14 +75,37 @@ def test_keys_of_others_are_not_shown_wherever_they_are(opcode: int, kind: int, 
     data = sa_object(sas()[2], 3, Profile.VIRTIO_1_4)
     head = build(AdminCmdHdr, opcode=opcode) + build(ResourceObjCreateData, hdr={"type": kind, "id": 3})
     for readable in (head + more + data + data, head[:24] + data, head + data[cut:], data, head[: 24 + cut] + data):
-        exchange = Commanded(readable, 4096, bytes(8))
-        shown = octets_of(decoded([exchange], Profile.VIRTIO_1_4, 0))
-        for key in (CIPHER_KEY, AUTH_KEY):
-            assert not any(key[at : at + 4].hex() in shown for at in range(len(key) - 3))
+        for exchange in (Commanded(readable, 4096, bytes(8)), Controlled(readable, 1, b"\1")):
+            shown = octets_of(decoded([exchange], Profile.VIRTIO_1_4, 0))
+            for key in (CIPHER_KEY, AUTH_KEY):
+                assert not any(key[at : at + 4].hex() in shown for at in range(len(key) - 3))
+
+
+def test_control_commands() -> None:
+    exchanges = [Controlled(b"\4\0\2\0", 1, b"\0"), Controlled(b"\x0b\x07", 1, b"\1"), Controlled(b"\4", 0, b"")]
+    assert decoded(exchanges, Profile.VIRTIO_1_4, 0, own=True) == (
+        "control command MQ VQ_PAIRS_SET",
+        "    readable: 04000200",
+        "    ack: 0",
+        "control command class 11 command 7",
+        "    readable: 0b07",
+        "    ack: 1",
+        "control command (cut short)",
+        "    readable: 04",
+        "    no ack was written",
+    )
+    assert decoded(exchanges[:1], Profile.VIRTIO_1_4, 0)[1:] == (
+        "    readable: 4 octets, not shown: they may hold keys",
+        "    ack: 0",
+    )
 
 
 @given(octets=st.binary(max_size=60))
 def test_any_octets(octets: bytes) -> None:
     for profile in Profile:
-        for exchange in (Commanded(octets, 0, octets), Transmitted(0, octets, (octets,))):
+        for exchange in (
+            Commanded(octets, 0, octets),
+            Controlled(octets, 0, octets),
+            Transmitted(0, octets, (octets,)),
+        ):
             assert decoded([exchange], profile, Device(profile).features)

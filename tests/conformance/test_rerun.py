@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from virtionet_ipsec.conformance.rerun import Difference, Rerun
+from virtionet_ipsec.conformance.target import model_like
 from virtionet_ipsec.device import Device, Limits, Received
+from virtionet_ipsec.device.exchanges import Exchange
+from virtionet_ipsec.driver import Driver
+from virtionet_ipsec.driver.driver import UNDERSTOOD
 from virtionet_ipsec.trace import Session
+from virtionet_ipsec.wire.enums import Feature
 from virtionet_ipsec.wire.profile import Profile
 
-from .sample import told
+from .sample import FRAME, told
 
 
 def rerun(target: Device, profile: Profile = Profile.VIRTIO_1_4) -> list[Difference]:
@@ -21,6 +26,22 @@ def rerun(target: Device, profile: Profile = Profile.VIRTIO_1_4) -> list[Differe
 def test_another_right_device(profile: Profile) -> None:
     """Its IVs, and so its ciphertexts and ICVs, are others; the plain packets are the same."""
     assert rerun(Device(profile), profile) == []
+
+
+def test_as_many_queues() -> None:
+    """The model in the place of a device with several pairs of queues has as many."""
+    device = Device(queue_pairs=4)
+    exchanges: list[Exchange] = []
+    device.on_exchange = exchanges.append
+    features = UNDERSTOOD | {Feature.CTRL_VQ, Feature.MQ}
+    driver = Driver(device, features=sum(1 << feature for feature in features)).start()
+    driver.control.set_queue_pairs(4)
+    driver.send(FRAME, queue=3)
+    session = Session(Profile.VIRTIO_1_4, device.features, device.config)
+    assert list(Rerun(session).differences(exchanges, model_like(session))) == []
+    device = Device(queue_pairs=3)
+    found = list(Rerun(session).differences(exchanges, device))
+    assert [each.what for each in found][1:] == ["the answer to a control command"]
 
 
 class OtherTtl(Device):

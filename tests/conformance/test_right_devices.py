@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,8 +17,10 @@ from virtionet_ipsec.device import Device, Received
 from virtionet_ipsec.device.negotiation import default_features
 from virtionet_ipsec.device.receive import Receiver
 from virtionet_ipsec.device.refusal import invalid_field, no_space
+from virtionet_ipsec.device.segment import GsoKind, Segments
+from virtionet_ipsec.device.transmit import Transmitter
 from virtionet_ipsec.ipsec import InboundSa, OutboundSa, Reason, Refused, SaParams
-from virtionet_ipsec.ipsec.ip import with_ipv4_checksum
+from virtionet_ipsec.ipsec.ip import adjust_checksum, with_ipv4_checksum
 from virtionet_ipsec.ipsec.transforms import AeadTransform
 from virtionet_ipsec.wire.admin import AdminCmdResult
 from virtionet_ipsec.wire.codec import build
@@ -28,6 +31,7 @@ from virtionet_ipsec.wire.profile import Profile
 PROFILE = Profile.VIRTIO_1_4
 
 _FIRST_WORDS = struct.Struct("<HH")
+_TCP_CHECKSUM = 16
 
 
 # -- what becomes of failed packets ----------------------------------------------------------------------------------
@@ -293,6 +297,70 @@ class InsistsOnPlatform(Device):
         self._negotiation.features_refusal = refusal  # type: ignore[method-assign]
 
 
+# -- segmentation ----------------------------------------------------------------------------------------------------
+
+
+class _OwnWay(Segments):
+    def __init__(self, packet: bytes, kind: GsoKind, size: int) -> None:
+        super().__init__(packet, kind, max(size * 3 // 4, 1))
+
+    def cut(self, front: bytes) -> Iterator[bytes]:
+        flags = self.transport + 12
+        for packet in super().cut(b""):
+            if self.checksum_at == _TCP_CHECKSUM:
+                word = packet[flags : flags + 2]
+                without_push = bytes((word[0], word[1] & ~0x08))
+                at = self.transport + _TCP_CHECKSUM
+                numbers = (int.from_bytes(each, "big") for each in (packet[at : at + 2], word, without_push))
+                checksum = adjust_checksum(*numbers).to_bytes(2, "big")
+                packet = packet[:flags] + without_push + packet[flags + 2 : at] + checksum + packet[at + 2 :]
+            if packet[0] >> 4 == 4:
+                header = packet[:4] + b"\0\0" + packet[6 : self.transport]
+                packet = with_ipv4_checksum(header) + packet[self.transport :]
+            yield front + packet
+
+
+class _CutsOwnWay(Transmitter):
+    _segments_class = _OwnWay
+
+
+class CutsItsOwnWay(Device):
+    """Segments are shorter than gso_size allows, have no PSH, and identification 0 (RFC 6864 4.1)."""
+
+    _transmitter_class = _CutsOwnWay
+
+
+class _NoForesight(OutboundSa):
+    def check_room(self, packets: int, octets: int) -> None:
+        pass
+
+
+class _AsFarAsItGoes(Transmitter):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.made: list[bytes] = []
+
+    def _segmented(self, buffer: bytes) -> tuple[bytes, ...]:
+        self.made = []
+        try:
+            return super()._segmented(buffer)
+        except Refused:
+            if not self.made:
+                raise
+            return tuple(self.made)
+
+    def _protected(self, buffer: bytes) -> bytes:
+        self.made.append(super()._protected(buffer))
+        return self.made[-1]
+
+
+class SendsWhatTheLimitLeaves(Device):
+    """The segments that a hard limit has room for leave, and the others of the packet do not."""
+
+    _outbound_class = _NoForesight
+    _transmitter_class = _AsFarAsItGoes
+
+
 @dataclass(frozen=True)
 class Right:
     """A right device, the areas of entries that it could touch most, and the entries that it earns."""
@@ -320,6 +388,8 @@ DEVICES = (
     Right(Validates, ("ff", "natt", "rx")),
     Right(NoSpiTwice, ("admin", "arch", "ipsec", "objects", "reset", "tx")),
     Right(SequenceIsIv, ("esp", "gcm")),
+    Right(CutsItsOwnWay, ("ah", "arch", "esp", "gcm", "tx")),
+    Right(SendsWhatTheLimitLeaves, ("ah", "arch", "esp", "gcm", "tx")),
     Right(NoDfOverIpv6, ("arch",)),
     Right(TakesEspInUdp, ("natt", "rx")),
     Right(ModifiesLifetimes, ("crypto", "ipsec", "objects")),

@@ -50,7 +50,10 @@ BROKEN = {
     ("name", "said"),
     [
         ("model:x", "--target model:x: the model takes nothing after its name"),
-        ("vhost-user:x", "'vhost-user' is not one of: model, python"),
+        ("socket:x", "'socket' is not one of: model, rings, vhost-user, python"),
+        ("rings:ring", "--target rings:ring: is neither format"),
+        ("vhost-user:absent", "no back end takes a connection at absent"),
+        ("vhost-user:absent,queue=1", "is no back end"),
         ("python:x", "--target python:x: has no module and factory"),
         ("python:absent:device", "cannot be made (ModuleNotFoundError: No module named 'absent')"),
         ("python:half:other", "cannot be made (AttributeError:"),

@@ -17,6 +17,7 @@ from virtionet_ipsec.device.exchanges import (
     BuffersSized,
     Commanded,
     ConfigRead,
+    Controlled,
     Exchange,
     FeaturesWritten,
     StatusWritten,
@@ -34,6 +35,7 @@ exchanges = st.one_of(
     st.builds(ConfigRead, number, octets),
     st.builds(BuffersSized, number),
     st.builds(Commanded, octets, number, octets),
+    st.builds(Controlled, octets, number, octets),
     st.builds(Transmitted, number, octets, many),
     st.builds(Arrived, octets, number, many),
 )

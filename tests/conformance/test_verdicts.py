@@ -97,8 +97,8 @@ def test_what_a_rig_negotiates() -> None:
     rig.negotiate(also=[Feature.GUEST_TSO4], without=[Feature.GUEST_CSUM])
     assert not rig.driver.negotiated & mask([Feature.GUEST_TSO4, Feature.GUEST_CSUM]), "it needs GUEST_CSUM"
     assert rig.port.status & Status.DRIVER_OK
-    with pytest.raises(NotApplicable, match="VIRTIO_NET_F_RSS is not offered"):
-        rig.needs(Feature.MAC, Feature.RSS)
+    with pytest.raises(NotApplicable, match="VIRTIO_NET_F_RSS_CONTEXT is not offered"):
+        rig.needs(Feature.MAC, Feature.RSS_CONTEXT)
 
 
 def test_what_a_rig_expects() -> None:

@@ -55,7 +55,8 @@ def synopses() -> dict[tuple[str, ...], str]:
     """The commands of README's synopsis and what stands behind them."""
     (block,) = [each for each in blocks(README) if each.startswith("virtionet-ipsec replay CAPTURE")]
     found = {}
-    for entry in re.split(r"^virtionet-ipsec ", block, flags=re.MULTILINE)[1:]:
+    for written in re.split(r"^virtionet-ipsec ", block, flags=re.MULTILINE)[1:]:
+        entry = written.replace("ctl SOCKET", "ctl", 1)  # the argument stands in the middle of the command's name
         words = tuple(re.match(r"[a-z ]*[a-z]", entry)[0].split())  # type: ignore[index]
         found[words] = " ".join(entry.split())
     return found

@@ -91,6 +91,26 @@ def test_limits(lifetime: Lifetime, expected: list[Any], name: str, mode: Mode) 
         assert sa.state.failures == ({HARD: 6 - passed} if passed < 6 else {})
 
 
+@pytest.mark.parametrize(("lifetime", "expected"), LIMITS)
+def test_room_for_several(lifetime: Lifetime, expected: list[Any]) -> None:
+    """What check_room says of so many packets is what comes of them; it changes nothing but the count of failures."""
+    for count in range(1, 7):
+        sa = outbound("gcm128", lifetime=lifetime)
+        before = snapshot(sa)
+        passes = outcome(sa.check_room, count, 100 * count) is None
+        assert passes is (HARD not in expected[:count])
+        assert snapshot(sa) == before and sa.state.failures == ({} if passes else {HARD: 1})
+
+
+@pytest.mark.parametrize(("esn", "last"), [(False, (1 << 32) - 1), (True, (1 << 64) - 1)])
+def test_room_for_several_below_the_last_number(esn: bool, last: int) -> None:
+    sa = outbound("gcm128", esn=esn, first_seq=last - 2)
+    assert [outcome(sa.check_room, count, 0) for count in (3, 4)] == [None, Reason.SEQUENCE_EXHAUSTED]
+    for _ in range(3):
+        sa.protect(PLAIN)
+    assert outcome(sa.check_room, 1, 0) is outcome(sa.protect, PLAIN) is Reason.SEQUENCE_EXHAUSTED
+
+
 def test_a_smaller_packet_may_still_pass() -> None:
     """The packet that would pass the limit fails; the limit itself is not yet reached."""
     small = ipv4(udp())

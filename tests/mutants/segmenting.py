@@ -1,7 +1,7 @@
 """A driver that leaves segmentation to the device, as it should: what wrong ones vary, a packet at a time.
 
-The model offers segmentation when it is told to, and does not do it; a monitor
-sees what the driver asks for all the same.
+The model does not do all of it that it offers here; a monitor sees what the
+driver asks for all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from virtionet_ipsec.wire.profile import Profile
 from .session import ReferenceDriver
 
 F = Feature
-TSO = default_features(Profile.VIRTIO_1_4) | feature_mask(F.HOST_TSO4, F.HOST_TSO6, F.HOST_USO, F.HOST_UFO)
+TSO = default_features(Profile.VIRTIO_1_4) & ~feature_mask(F.HOST_ECN) | feature_mask(F.HOST_UFO)
 TUNNELS = TSO | feature_mask(F.HOST_UDP_TUNNEL_GSO)
 TUNNEL_CSUM = TUNNELS | feature_mask(F.HOST_UDP_TUNNEL_GSO_CSUM)
 

@@ -15,6 +15,7 @@ from virtionet_ipsec.wire.codec import build
 from virtionet_ipsec.wire.enums import CapId, Opcode, ResourceType
 from virtionet_ipsec.wire.profile import Profile
 
+from .controlling import HOW, Controlling
 from .segmenting import TUNNEL_CSUM, TUNNELS, Segmenting
 from .session import FRAME, sa, watched_session
 
@@ -78,4 +79,36 @@ class Garbling(Segmenting):
 def test_damaged_packets_and_commands(profile: Profile, how: dict[str, Any], seed: int) -> None:
     monitor = watched_session(type("Garbling", (Garbling,), {"seed": seed}), profile, **how)
     assert len({each.rule for each in monitor.violations}) > 20
+    assert not [each.sentence for each in monitor.violations if "\n" in each.sentence or len(each.sentence) > 300]
+
+
+class GarblingControl(Controlling):
+    """Sends damaged commands of the control virtqueue, and what nobody can take for one, after the right ones."""
+
+    seed = 0
+
+    def set_receive_buffers(self) -> None:
+        sent: list[bytes] = []
+        self.order_right = self.order
+
+        def order(class_: int, command: int, data: bytes = b"", room: int = 0) -> None:
+            sent.append(bytes((class_, command)) + data)
+            self.order_right(class_, command, data, room)
+
+        self.order = order  # type: ignore[method-assign]
+        super().set_receive_buffers()
+        chance = random.Random(self.seed)
+        for _ in range(1500):
+            octets = bytearray(chance.choice(sent))
+            for _ in range(chance.choice((0, 1, 2, 5))):
+                octets[chance.randrange(min(len(octets), 40))] = chance.choice((*_OCTETS, chance.randrange(256)))
+            cut = chance.randrange(len(octets) + 1) if chance.random() < 0.3 else len(octets)
+            if cut:
+                self.port.control(bytes(octets[:cut]), chance.choice((0, 1, 2, 9, 4096)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_control_commands(seed: int) -> None:
+    monitor = watched_session(type("Garbling", (GarblingControl,), {"seed": seed}), Profile.VIRTIO_1_4, **HOW)
+    assert len({each.rule for each in monitor.violations}) > 10
     assert not [each.sentence for each in monitor.violations if "\n" in each.sentence or len(each.sentence) > 300]

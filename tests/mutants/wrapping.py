@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from virtionet_ipsec.device import Device, Received
@@ -87,3 +88,33 @@ def altering_received(alter: Callable[[Any, NetHdr, bytes], tuple[NetHdr, bytes]
 def altering_headers(alter: Callable[[Any, NetHdr, bytes], NetHdr]) -> Callable[[Any, bytes], Any]:
     """As :func:`altering_received`, where the frame stays as it is."""
     return altering_received(lambda device, header, frame: (alter(device, header, frame), frame))
+
+
+def answering_control(class_: int, command: int, ack: int) -> Callable[[Any, bytes, int], bytes]:
+    """A ``Device._control`` that answers one command of the control virtqueue with ``ack``, and does nothing."""
+
+    def control(device: Any, readable: bytes, writable_len: int) -> bytes:
+        if readable[:2] == bytes((class_, command)):
+            return bytes((ack,))
+        return Device._control(device, readable, writable_len)
+
+    return control
+
+
+def become(part: Any, kind: type[Any]) -> Any:
+    """Make ``part`` of a device one of ``kind``, a subclass of what it is; gives it."""
+    part.__class__ = kind
+    return part
+
+
+@contextmanager
+def unfiltered(device: Device) -> Iterator[None]:
+    """Every frame passes the device's receive filter meanwhile."""
+    receive_filter: Any = device._controls.filter
+    receive_filter.compiled = lambda: None
+    device._apply_controls()
+    try:
+        yield
+    finally:
+        del receive_filter.compiled
+        device._apply_controls()

@@ -54,7 +54,7 @@ class Impostor:
         self._listener.bind(str(path))
         self._listener.listen()
         self._behave = behave
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
@@ -63,7 +63,7 @@ class Impostor:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._connections.append(connection)
+            self.connections.append(connection)
             try:
                 self._behave(connection)
             except OSError:
@@ -76,6 +76,6 @@ class Impostor:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for connection in self._connections:
+        for connection in self.connections:
             connection.close()
         self._thread.join()

@@ -73,14 +73,27 @@ class Tally:
 class Served:
     """``virtionet-ipsec serve`` in a process, again and again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wire: str = "loopback") -> None:
         self.socket = str(folder / "socket")
+        self._wire_name = wire
         self._log = (folder / "log").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "virtionet_ipsec", "serve", "--socket", self.socket, "--wire", "loopback"]
+        words = [sys.executable, "-m", "virtionet_ipsec", "serve", "--socket", self.socket, "--wire", self._wire_name]
         self._process = subprocess.Popen(words, stderr=self._log)
+
+    def connected(self) -> FrontEnd:
+        """A front end, as soon as there is a back end."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return FrontEnd(self.socket, in_flight=True)
+            except BackEndFailed:
+                if time.monotonic() > end:
+                    self.end()
+                    raise
+                time.sleep(0.05)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -126,9 +139,10 @@ class Soak:
 
     def __init__(self, folder: Path, packed: bool) -> None:
         self.tally = Tally()
+        self._packed = packed
         self._served = Served(folder)
         self._served.start()
-        self._front_end = self._connected()
+        self._front_end = self._served.connected()
         self._port = QueuePort(self._front_end, Rings(packed=packed, size=SIZE))
         self._driver = Driver(self._port).start()
         self._header = self._driver.header()
@@ -143,16 +157,6 @@ class Soak:
         self._when_quiet: Callable[[], None] | None = None  # to be done when nothing is under way
         self._warm_at = WARM
         self._warm = 0
-
-    def _connected(self) -> FrontEnd:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return FrontEnd(self._served.socket, in_flight=True)
-            except BackEndFailed:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
 
     def _pool(self) -> Slots:
         return Slots(self._front_end.memory.add(SIZE * SLOT))
@@ -283,9 +287,11 @@ class Soak:
     # -- faults --------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
-        """SIGKILL, and another back end in its place."""
+        """SIGKILL in the middle of its work, and another back end in its place."""
         self.tally.kills += 1
         self._watch_memory(last=True)
+        self._send(self.tally.sent + SIZE)
+        time.sleep(self.tally.kills % 5 * 0.0004)
         self._served.kill()
         self._collect()
         waiting = {number for _, _, number in self._at_device[TRANSMIT]}
@@ -296,8 +302,16 @@ class Soak:
             del self._missing[number]
         self._maybe_twice = waiting
         self._served.start()
-        self._front_end.reconnect(self._port.bases, PATIENCE)
+        self._front_end.reconnect(self._bases(), PATIENCE)
         self._warm, self._warm_at = 0, self.tally.sent + WARM
+
+    def _bases(self) -> dict[int, int]:
+        """Where the rings go on; now and then what is wrong, for the region of what is in flight knows better."""
+        if self.tally.kills % 2:
+            return self._port.bases
+        return {
+            index: 1 << 15 | 1 << 31 if self._packed else base + 7 & 0xFFFF for index, base in self._port.bases.items()
+        }
 
     def pause(self) -> None:
         """GET_VRING_BASE, and go on from there.

@@ -99,6 +99,20 @@ def test_features_without_a_configuration_space(served: Served, monkeypatch: pyt
     front_end.close()
 
 
+def test_features_that_are_not_done_here(tmp_path: Path) -> None:
+    """An eventfd has no room for NOTIFICATION_DATA: it is not shown, and refused."""
+    with Served(tmp_path, "+NOTIFICATION_DATA") as served:
+        front_end = served.front_end()
+        assert served.server.device.features >> Feature.NOTIFICATION_DATA & 1
+        assert not front_end.features >> Feature.NOTIFICATION_DATA & 1
+        front_end.set_status(Status.ACKNOWLEDGE | Status.DRIVER)
+        front_end.set_driver_features(1 << Feature.VERSION_1 | 1 << Feature.NOTIFICATION_DATA)
+        front_end.set_status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK)
+        assert front_end.status == Status.ACKNOWLEDGE | Status.DRIVER
+        assert front_end.last_refusal == "features 0x4000000000 are not carried here"
+        front_end.close()
+
+
 def test_what_the_connection_does_not_carry(served: Served) -> None:
     """Without a control socket there are neither IPSEC nor commands, and no wire."""
     front_end = FrontEnd(served.socket)

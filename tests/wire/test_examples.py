@@ -39,6 +39,26 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"hdr": {"type": 0x0204, "id": 1}, "flags": 2},
         "0402 0000 01000000 0200000000000000",
     ),
+    "CtrlHdr": (s.CtrlHdr, {"class": 4, "command": 1}, "04 01"),
+    "MacTable": (s.MacTable, {"macs": [b"abcdef", b"ghijkl"]}, "02000000 616263646566 6768696a6b6c"),
+    "VlanId": (s.VlanId, {"vlan_id": 0x0123}, "2301"),
+    "MqPairsSet": (s.MqPairsSet, {"virtqueue_pairs": 0x0102}, "0201"),
+    "HashConfig": (
+        s.HashConfig,
+        {"hash_types": 0x010203, "hash_key_data": b"key"},
+        "03020100 0000000000000000 03 6b6579",
+    ),
+    "RssConfig": (
+        s.RssConfig,
+        {
+            "hash_types": 7,
+            "unclassified_queue": 1,
+            "indirection_table": [0, 1, 2, 3],  # receiveq1 to receiveq4: "3 corresponds to virtqueue index 6"
+            "max_tx_vq": 4,
+            "hash_key_data": b"key",
+        },
+        "07000000 0300 0100 0000 0100 0200 0300 0400 03 6b6579",
+    ),
     "FfResourceCap": (
         s.FfResourceCap,
         {

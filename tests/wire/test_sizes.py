@@ -52,6 +52,9 @@ def offsets(structure: Any) -> dict[str, int]:
         (s.CryptoIpsecDataFlf, 8),
         (s.CryptoOpDataReq, 32),
         (s.CryptoInhdr, 1),
+        (s.CtrlHdr, 2),
+        (s.VlanId, 2),
+        (s.MqPairsSet, 2),
     ],
 )
 def test_size(structure: Any, size: int) -> None:

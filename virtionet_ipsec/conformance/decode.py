@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..device.control import command_name
 from ..device.exchanges import (
     Arrived,
     BuffersSized,
     Commanded,
     ConfigRead,
+    Controlled,
     Exchange,
     FeaturesWritten,
     StatusWritten,
@@ -84,6 +86,8 @@ class _Words:
                 yield f"receive buffers: {exchange.size} octets each"
             case Commanded():
                 yield from self._command(exchange)
+            case Controlled():
+                yield from self._control(exchange)
             case Transmitted():
                 yield f"transmit queue {exchange.queue}: {self._buffer(exchange.buffer)}"
                 yield from (f"    on the wire: {hexadecimal(frame)}" for frame in exchange.frames)
@@ -115,6 +119,15 @@ class _Words:
         elif header.opcode in _TOLD_BY_THE_DEVICE:
             yield f"    writable: {hexadecimal(exchange.written)}"
         yield f"    status {status_name(result.status, result.status_qualifier)}"
+
+    def _control(self, exchange: Controlled) -> Iterator[str]:
+        readable = exchange.readable
+        yield f"control command {command_name(*readable[:2]) if len(readable) > 1 else '(cut short)'}"
+        if self._own:
+            yield f"    readable: {hexadecimal(readable)}"
+        else:
+            yield f"    readable: {len(readable)} octets, not shown: they may hold keys"
+        yield f"    ack: {exchange.written[0]}" if exchange.written else "    no ack was written"
 
     def _subject(self, opcode: int, readable: bytes) -> str:
         data = readable[_DATA:]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from ..driver import AdminError, NegotiationError
 from ..trace import MakeTarget, TargetFailed, said
+from ..virtqueue.transport import Unobservable
 from ..wire.enums import AdminStatus, Opcode
 from ..wire.profile import Profile
 from .catalogue import Entry, catalogue
@@ -39,7 +40,7 @@ def run_check(check_id: str, make: MakeTarget, profile: Profile) -> Outcome:
         run(rig)
     except NotApplicable as reason:
         return Outcome(check_id, Verdict.NOT_APPLICABLE, str(reason))
-    except NotObservable as reason:
+    except (NotObservable, Unobservable) as reason:
         return Outcome(check_id, Verdict.NOT_OBSERVABLE, str(reason))
     except AdminError as failure:
         if failure.opcode == Opcode.RESOURCE_OBJ_CREATE and failure.status == AdminStatus.ENOSPC:

@@ -16,6 +16,7 @@ from ..device.exchanges import (
     BuffersSized,
     Commanded,
     ConfigRead,
+    Controlled,
     Exchange,
     StatusWritten,
     Transmitted,
@@ -97,6 +98,8 @@ def _what(recorded: Exchange, got: Exchange, opener: Opener) -> str:
             return "configuration space"
         case Commanded(), Commanded():
             return "the answer to a command" if recorded.written and got.written else "whether the buffer was used"
+        case Controlled(), Controlled():
+            return "the answer to a control command"
         case Transmitted(), Transmitted():
             if len(recorded.frames) != len(got.frames):
                 return f"frames on the wire: {len(recorded.frames)} recorded, {len(got.frames)} now"

@@ -2,7 +2,8 @@
 
 ``model`` is the device of this package; ``python:module:factory`` is anybody's
 adapter: ``factory()`` gives a :class:`~virtionet_ipsec.trace.Target`, and is
-called once for each check.  Other transports are further rows of the table.
+called once for each check.  ``rings:`` and ``vhost-user:`` are driven through
+virtqueues (:mod:`.through_rings`).  Other transports are further rows of the table.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ..wire.codec import parse
 from ..wire.enums import Feature
 from ..wire.net import NetConfig
 from ..wire.profile import Profile
+from .model import Model
+from .through_rings import back_end, model_behind_rings
 
 _NEEDED = (
     "features",
@@ -32,7 +35,7 @@ _NEEDED = (
     "receive",
     "receive_buffer_size",
 )
-_FORM = "give model, or python:MODULE:FACTORY; specs/adapter.py is an adapter to start from"
+_FORM = "give model, vhost-user:PATH, or python:MODULE:FACTORY; specs/adapter.py is an adapter to start from"
 
 
 def find_target(name: str, profile: Profile) -> MakeTarget:
@@ -46,9 +49,11 @@ def find_target(name: str, profile: Profile) -> MakeTarget:
 def model_like(session: Session) -> Target:
     """The model as it has to be to take the place of a recorded device.  Raises :class:`InputError`."""
     config = parse(NetConfig, session.config)
-    mtu = {"mtu": config.mtu} if session.features >> Feature.MTU & 1 else {}
+    how = {"mtu": config.mtu} if session.features >> Feature.MTU & 1 else {}
+    if session.features >> Feature.MQ & 1 or session.features >> Feature.RSS & 1:
+        how["queue_pairs"] = config.max_virtqueue_pairs
     try:
-        return Device(session.profile, features=session.features, mac=bytes(config.mac), **mtu)
+        return Device(session.profile, features=session.features, mac=bytes(config.mac), **how)
     except ValueError as error:
         raise InputError("the trace's device", f"is none that the model can be ({error})", "give a --target") from None
 
@@ -56,7 +61,7 @@ def model_like(session: Session) -> Target:
 def _model(rest: str, profile: Profile) -> MakeTarget:
     if rest:
         raise InputError(f"--target model:{rest}", "the model takes nothing after its name", _FORM)
-    return partial(Device, profile)
+    return partial(Model, profile)
 
 
 def _python(rest: str, profile: Profile) -> MakeTarget:
@@ -80,4 +85,9 @@ def _python(rest: str, profile: Profile) -> MakeTarget:
     return lambda: first.pop() if first else factory()
 
 
-_SCHEMES: dict[str, Callable[[str, Profile], MakeTarget]] = {"model": _model, "python": _python}
+_SCHEMES: dict[str, Callable[[str, Profile], MakeTarget]] = {
+    "model": _model,
+    "rings": model_behind_rings,
+    "vhost-user": back_end,
+    "python": _python,
+}

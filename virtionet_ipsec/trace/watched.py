@@ -13,12 +13,14 @@ from ..device.exchanges import (
     BuffersSized,
     Commanded,
     ConfigRead,
+    Controlled,
     Exchange,
     FeaturesWritten,
     Listener,
     StatusWritten,
     Transmitted,
 )
+from ..virtqueue.transport import Unobservable
 
 T = TypeVar("T")
 
@@ -35,7 +37,11 @@ class Target(Protocol):
 
     :class:`virtionet_ipsec.device.Device` is one; ``specs/adapter.py`` is
     another, to start from.  A device may have ``last_refusal`` as well: why it
-    refused the last command or status, in words.
+    refused the last command or status, in words; and
+    ``control(readable, writable_len)``: one command of the control virtqueue,
+    what the device wrote out, nothing when it used no buffer (5.1.9.5); and
+    ``rings(wanted)``: the device, reset, behind virtqueues of this kind, a
+    :class:`~virtionet_ipsec.virtqueue.port.QueuePort`.
     """
 
     @property
@@ -119,6 +125,18 @@ class Watched:
         self._tell(Commanded(readable, writable_len, written))
         return written
 
+    @property
+    def controllable(self) -> bool:
+        """Whether the target has ``control``."""
+        return callable(getattr(self.target, "control", None))
+
+    def control(self, readable: bytes, writable_len: int = 1) -> bytes:
+        """A device that has no such method uses no buffer of a control virtqueue."""
+        asked = getattr(self.target, "control", None)
+        written = b"" if asked is None else _asked(lambda: _octets(asked(readable, writable_len)))
+        self._tell(Controlled(readable, writable_len, written))
+        return written
+
     def transmit(self, buffer: bytes, queue: int = 0) -> tuple[bytes, ...]:
         queues = (queue,) if queue else ()  # a target with one transmit queue need not know of others
         frames = _asked(lambda: _list_of_octets("transmit", self.target.transmit(buffer, *queues)))
@@ -143,6 +161,8 @@ class Watched:
                 self.receive_buffer_size = exchange.size
             case Commanded():
                 self.admin(exchange.readable, exchange.writable_len)
+            case Controlled():
+                self.control(exchange.readable, exchange.writable_len)
             case Transmitted():
                 self.transmit(exchange.buffer, exchange.queue)
             case Arrived():
@@ -150,10 +170,10 @@ class Watched:
 
 
 def _asked(question: Callable[[], T]) -> T:
-    """The target's answer; whatever it raises is its failure."""
+    """The target's answer; whatever it raises is its failure, unless it is that nobody can tell."""
     try:
         return question()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Unobservable):
         raise
     except BaseException as error:  # it is anybody's code, and may call sys.exit
         raise TargetFailed(f"{said(error)}{_place(error)}") from error

@@ -2,7 +2,7 @@
 
     QueuePort, or anybody's rings -- FrontEnd -- AF_UNIX socket, shared memory, eventfds -- back end
 
-What the back end does not have is done without (D160):
+What the back end does not have is done without (D153):
 
     STATUS               the status field is kept here: FEATURES_OK is SET_FEATURES that was taken
     RESET_DEVICE         with neither of the two, a reset is a new connection

@@ -1,4 +1,4 @@
-"""Descriptors (virtio 1.4, 2.7.5 and 2.8.11): their layout, and how a list of elements becomes a buffer."""
+"""Descriptors (virtio 1.4, 2.7.5 and 2.8.13): their layout, and how a list of elements becomes a buffer."""
 
 from __future__ import annotations
 

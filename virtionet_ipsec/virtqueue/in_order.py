@@ -1,4 +1,4 @@
-"""VIRTIO_F_IN_ORDER (virtio 1.4, 2.7.9 and 2.8.12): buffers are used in the order in which they were made available."""
+"""VIRTIO_F_IN_ORDER (virtio 1.4, 2.7.9 and 2.8.8): buffers are used in the order in which they were made available."""
 
 from __future__ import annotations
 

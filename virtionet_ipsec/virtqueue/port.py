@@ -210,7 +210,7 @@ class QueuePort:
                 if not self.transport.control_elsewhere:
                     raise
                 self.control_left_alone = True
-        raise Unobservable("the device leaves the control virtqueue alone: another may have to serve it (D161)")
+        raise Unobservable("the device leaves the control virtqueue alone: another may have to serve it (D154)")
 
     # -- packets -------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class Transport(Protocol):
 
     @property
     def control_elsewhere(self) -> bool:
-        """Whether a device may offer CTRL_VQ and leave the control virtqueue to somebody else (D161)."""
+        """Whether a device may offer CTRL_VQ and leave the control virtqueue to somebody else (D154)."""
 
     @property
     def features(self) -> int: ...

@@ -39,10 +39,10 @@ class DropsWhatItDoesNotKnow(Device):
 
 @breaks("features.dev.refuses-features-ok")
 class AcceptsOneMore(Device):
-    """One feature that was not offered, HOST_USO, is accepted."""
+    """One feature that was not offered, HOST_UFO, is accepted."""
 
     def set_driver_features(self, value: int) -> None:
-        super().set_driver_features(value & ~(1 << Feature.HOST_USO))
+        super().set_driver_features(value & ~(1 << Feature.HOST_UFO))
 
 
 def offering(bit: int, entry: str, what: str) -> None:

@@ -217,7 +217,7 @@ class ChecksEveryResourceType(Taking):
         return None if header.resource_type not in (0, self._outbound.type) else header
 
 
-# -- segmentation; the model does not segment, so what is taken leaves in one frame ------------------------------
+# -- segmentation; what has a tunnel bit and is taken all the same leaves in one frame -----------------------------
 
 
 @breaks("tx.dev.hdr-len-hint", "tx.dev.hdr-len-not-relied-on", features=SEGMENTS)

@@ -9,7 +9,7 @@ from ..mutant import violates
 from ..session import ReferenceDriver
 
 
-@violates("status.drv.init-steps")
+@violates("status.drv.init-steps", "init.drv.sequence")
 class NeverAcknowledges(Through):
     """Begins with DRIVER."""
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from virtionet_ipsec.conformance.driving import frames
 from virtionet_ipsec.device.negotiation import default_features, feature_mask
 from virtionet_ipsec.wire.enums import Feature, GsoType, HdrFlag
+from virtionet_ipsec.wire.features import HOST_SEGMENTATION
 from virtionet_ipsec.wire.net_hdr import HdrLayout, NetHdr
 from virtionet_ipsec.wire.profile import Profile
 
@@ -16,7 +17,7 @@ from ..segmenting import TSO, Offload, Segmenting, segment, with_pseudo_sum
 from ..session import FRAME, ReferenceDriver
 
 ARP = frames.MACS + b"\x08\x06" + bytes(28)
-WITHOUT_CSUM = default_features(Profile.VIRTIO_1_4) & ~feature_mask(Feature.CSUM)
+WITHOUT_CSUM = default_features(Profile.VIRTIO_1_4) & ~feature_mask(Feature.CSUM, Feature.HOST_ECN, *HOST_SEGMENTATION)
 ECN = TSO | feature_mask(Feature.HOST_ECN)
 HDRLEN = TSO | feature_mask(Feature.GUEST_HDRLEN)
 

@@ -22,7 +22,7 @@ from ...wire.enums import (
 )
 from ...wire.net import NetConfig
 from ..check import add, check
-from ..driving import filter_order, filters, frames, matching
+from ..driving import controlled_flows, filter_order, filters, frames, matching
 from ..driving.filters import CLASSIFIER, GROUP, IPV4_FRAMES, IPV6_FRAMES, RULE, FlowFilter, Matches
 from ..driving.rig import Rig
 from ..verdict import NotApplicable
@@ -288,7 +288,7 @@ def _make_partial(rig: Rig, flows: FlowFilter, whole: Matches, part: Matches) ->
         flows.destroy(CLASSIFIER, 0)
 
 
-for _run in filter_order.CHECKS:
+for _run in filter_order.CHECKS + controlled_flows.CHECKS:
     add(f"ff.{_run.__name__.replace('_', '-')}", _run.__doc__ or "", _run)
 for _topic in matching.TOPICS:
     add(f"ff.{_topic.name}", _topic.sentence, _topic.run)

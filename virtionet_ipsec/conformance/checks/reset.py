@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ...virtqueue.port import Rings
 from ...wire.enums import Status
 from ..check import check
+from ..driving import by_hand
 from ..driving.associations import create, pair, protected, sender, start
+from ..driving.by_hand import RECEIVEQ1, SIZE
 from ..driving.frames import udp4_frame
 from ..driving.idle import check_idle, stages
 from ..driving.rig import Rig
+from ..driving.split_ring import SplitRing
 from ..verdict import NotApplicable
 
 _INITIALIZATION = (Status.ACKNOWLEDGE, Status.DRIVER, Status.FEATURES_OK, Status.DRIVER_OK, Status.FAILED)
@@ -54,3 +58,19 @@ def _through_sas(rig: Rig, frame: bytes) -> tuple[list[bytes], list[bytes]]:
     buffer = rig.driver.header(create(rig, outbound)) + frame
     create(rig, inbound)
     return [buffer], [protected(sender(inbound), frame)]
+
+
+@check
+def notifies_nothing(rig: Rig) -> None:
+    """A receive queue with buffers, a reset, a frame from the wire: no notification, and the buffers are as before."""
+    ring = SplitRing(by_hand.start(rig, Rings(indirect=False, event_idx=False, size=SIZE)), RECEIVEQ1)
+    rooms = [ring.room(4096) for _ in range(SIZE)]
+    ring.give(*([room] for room in rooms))
+    ring.arrive(udp4_frame())
+    ring.use()
+    ring.expect_notified("before the reset", True)
+    before = [ring.octets(room) for room in rooms]
+    rig.reset()
+    ring.arrive(udp4_frame())
+    ring.expect_notified("after the reset", False)
+    rig.equal("receive buffers after the reset", before, [ring.octets(room) for room in rooms])

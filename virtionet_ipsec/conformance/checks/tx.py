@@ -9,7 +9,7 @@ from ...wire.enums import Feature, GsoType, HdrFlag
 from ...wire.net_hdr import NetHdr
 from ...wire.profile import Profile
 from ..check import check
-from ..driving import associations, frames, partial_sums, segments
+from ..driving import associations, frames, large, partial_sums, segments
 from ..driving.rig import Rig
 from ..verdict import Failed, NotApplicable, NotObservable
 
@@ -191,18 +191,17 @@ def hdr_len_not_relied_on(rig: Rig) -> None:
         raise NotApplicable("segmentation is offered without VIRTIO_NET_F_CSUM")
     for hdr_len in (0, 1, 13, 41, 42, 43, 100, 0x8000, 0xFFFF):
         leaves(rig, f"hdr_len {hdr_len}", hdr_len=hdr_len)
-    for feature, packet in ((Feature.HOST_TSO4, segments.tcp4()), (Feature.HOST_TSO6, segments.tcp6())):
-        if feature in negotiated:
-            right = _segments(rig, packet, packet.fields["hdr_len"])
-            for hdr_len in (0, 14, packet.fields["hdr_len"] - 4, packet.fields["hdr_len"] + 4, 0xFFFF):
-                wrong = _segments(rig, packet, hdr_len)
-                rig.equal(f"frames on the wire of {packet.what} with hdr_len {hdr_len}", right, wrong)
+    for packet in large.one_of_each(rig) if negotiated != [Feature.HOST_UFO] else ():
+        right = _segments(rig, packet, packet.fields["hdr_len"])
+        for hdr_len in (0, 14, packet.fields["hdr_len"] - 4, packet.fields["hdr_len"] + 4, 0xFFFF):
+            wrong = _segments(rig, packet, hdr_len)
+            rig.equal(f"frames on the wire of {packet.what} with hdr_len {hdr_len}", right, wrong)
 
 
-def _segments(rig: Rig, packet: segments.Segmentable, hdr_len: int) -> tuple[bytes, ...]:
+def _segments(rig: Rig, packet: large.Large, hdr_len: int) -> tuple[bytes, ...]:
     """The frames that left, without what is the device's to choose in IPv4: identification, and its checksum."""
     left = rig.transmit(rig.header(**packet.fields | {"hdr_len": hdr_len}) + packet.frame)
-    if packet.frame[14] >> 4 == 6:
+    if packet.version == 6:
         return left
     return tuple(frame[:18] + bytes(2) + frame[20:24] + bytes(2) + frame[26:] for frame in left)
 

@@ -51,10 +51,12 @@ _MODE = {
 }
 
 
-def start(rig: Rig, *, recirculate: bool = False, without: Collection[Feature] = ()) -> None:
+def start(
+    rig: Rig, *, recirculate: bool = False, also: Collection[Feature] = (), without: Collection[Feature] = ()
+) -> None:
     """Bring the device up with VIRTIO_NET_F_IPSEC, every capability set, and rules that steer ESP, AH and UDP 4500."""
     rig.needs(Feature.IPSEC)
-    rig.start(without=without)
+    rig.start(also=also, without=without)
     steer(rig, recirculate=recirculate)
 
 

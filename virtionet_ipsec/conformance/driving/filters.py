@@ -86,6 +86,18 @@ def start(
     return flows
 
 
+def flow_filter(rig: Rig, *actions: Action) -> FlowFilter:
+    """The flow filter of a device that is up, with every capability set whole; as :func:`start` from there on."""
+    rig.driver.set_up_commands()
+    if not set(CAPS) <= rig.cap_ids():
+        raise NotApplicable("the device has no flow filter")
+    rig.driver.set_up_capabilities()
+    flows = FlowFilter(rig)
+    if missing := [action.name for action in actions if action not in flows.actions]:
+        raise NotApplicable(f"the flow filter has no action {' and no '.join(missing)}")
+    return flows
+
+
 def can_steer(rig: Rig, action: Action) -> None:
     """Raise :class:`NotApplicable` when the device's flow filter cannot steer ESP, AH and UDP 4500 to ``action``.
 

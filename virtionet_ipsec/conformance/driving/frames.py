@@ -13,6 +13,7 @@ MACS = bytes.fromhex("525400000001 525400000002".replace(" ", ""))
 SRC4, DST4 = bytes((198, 51, 100, 1)), bytes((203, 0, 113, 2))
 SRC6, DST6 = bytes.fromhex("20010db8000000010000000000000001"), bytes.fromhex("20010db8000000020000000000000002")
 TCP, UDP, ESP, AH = 6, 17, 50, 51
+DESTINATION_OPTIONS = 60
 
 
 def ethernet(packet: bytes) -> bytes:
@@ -80,12 +81,22 @@ def udp(
     return ports + total.to_bytes(2, "big") + payload
 
 
-def tcp(payload: bytes = b"", sport: int = 5000, dport: int = 6000, *, addresses: bytes = SRC4 + DST4) -> bytes:
-    """A TCP segment with its checksum (RFC 9293), ACK alone set."""
-    start = struct.pack("!HHIIBBH", sport, dport, 1, 1, 0x50, 0x10, 4096)
-    length = len(start) + 4 + len(payload)
-    total = checksum(_pseudo_header(addresses, TCP, length) + start + b"\0\0\0\0" + payload)
-    return start + total.to_bytes(2, "big") + b"\0\0" + payload
+def tcp(
+    payload: bytes = b"",
+    sport: int = 5000,
+    dport: int = 6000,
+    *,
+    addresses: bytes = SRC4 + DST4,
+    seq: int = 1,
+    flags: int = 0x10,
+    options: bytes = b"",
+) -> bytes:
+    """A TCP segment with its checksum (RFC 9293), ACK alone set; ``options`` have a multiple of 4 octets."""
+    words = 5 + len(options) // 4
+    start = struct.pack("!HHIIBBH", sport, dport, seq, 1, words << 4, flags, 4096)
+    rest = b"\0\0" + options + payload
+    total = checksum(_pseudo_header(addresses, TCP, len(start) + 2 + len(rest)) + start + b"\0\0" + rest)
+    return start + total.to_bytes(2, "big") + rest
 
 
 def udp4_frame(payload: bytes = b"what the driver sends", **ip: object) -> bytes:

@@ -6,7 +6,7 @@ from ...device.ethernet import MAX_HEADER, payload_offset
 from ...device.exchanges import BuffersSized, ConfigRead, StatusWritten, Transmitted
 from ...wire.enums import Feature, GsoType
 from ...wire.features import feature_name
-from ..watching.accepted import accepted, has
+from ..watching.accepted import accepted, accepts_if_offered, has
 from ..watching.history import covers_link_status
 from ..watching.receive_buffers import in_use
 from ..watching.rule import Finding, rule
@@ -14,13 +14,6 @@ from ..watching.view import View
 
 _ETHERNET = 14
 _UNSEGMENTED = (int(GsoType.NONE), int(GsoType.ECN))
-
-
-def _accepts_if_offered(feature: Feature, view: View, written: StatusWritten) -> Finding:
-    features = accepted(view, written)
-    if features is None or not has(view.offered, feature):
-        return None
-    return [] if has(features, feature) else [f"{feature_name(feature)} is offered, and the driver did not accept it"]
 
 
 def _with_ctrl_vq(feature: Feature, view: View, written: StatusWritten) -> Finding:
@@ -35,19 +28,19 @@ def _with_ctrl_vq(feature: Feature, view: View, written: StatusWritten) -> Findi
 @rule(StatusWritten)
 def mac_accepted(view: View, written: StatusWritten) -> Finding:
     """VIRTIO_NET_F_MAC is accepted where it is offered."""
-    return _accepts_if_offered(Feature.MAC, view, written)
+    return accepts_if_offered(Feature.MAC, view, written)
 
 
 @rule(StatusWritten)
 def mtu_accepted(view: View, written: StatusWritten) -> Finding:
     """VIRTIO_NET_F_MTU is accepted where it is offered."""
-    return _accepts_if_offered(Feature.MTU, view, written)
+    return accepts_if_offered(Feature.MTU, view, written)
 
 
 @rule(StatusWritten)
 def standby_accepted(view: View, written: StatusWritten) -> Finding:
     """VIRTIO_NET_F_STANDBY is accepted where it is offered."""
-    return _accepts_if_offered(Feature.STANDBY, view, written)
+    return accepts_if_offered(Feature.STANDBY, view, written)
 
 
 @rule(StatusWritten)

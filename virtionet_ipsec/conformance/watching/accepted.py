@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...device.exchanges import StatusWritten
 from ...device.negotiation import feature_names
 from ...wire.enums import Feature, Status
+from ...wire.features import feature_name
 from .rule import Finding
 from .view import View
 
@@ -28,3 +29,11 @@ def never(view: View, written: StatusWritten, wrong: int, why: str) -> Finding:
 def has(features: int, feature: Feature) -> bool:
     """Whether ``feature`` is in the mask ``features``."""
     return bool(features >> feature & 1)
+
+
+def accepts_if_offered(feature: Feature, view: View, written: StatusWritten) -> Finding:
+    """A violation when ``feature`` is offered and the driver does without it; None when that is not decided here."""
+    features = accepted(view, written)
+    if features is None or not has(view.offered, feature):
+        return None
+    return [] if has(features, feature) else [f"{feature_name(feature)} is offered, and the driver did not accept it"]

@@ -14,11 +14,12 @@ from ...wire.enums import Feature, Opcode, Status
 from ...wire.net_hdr import HdrLayout
 from ...wire.profile import Profile
 from .command import Command
+from .control_state import ControlState
 from .history import History
 from .object_index import ObjectIndex
 from .sent_packet import SentPacket
 
-_MTU_AT = 10  # offset in virtio_net_config
+_PAIRS_AT, _MTU_AT = 8, 10  # offsets in virtio_net_config
 # Plain ints: rules ask for these with every packet, and an IntFlag makes each & several times as slow.
 _FEATURES_OK, _DRIVER_OK = int(Status.FEATURES_OK), int(Status.DRIVER_OK)
 
@@ -39,7 +40,7 @@ class View:
     stays over a reset, for the driver may remember it.  ``objects`` are those
     that exist, their data by (type, id); ``destroyed`` those that did.
     ``index`` counts objects, and finds them by what is in them.  ``history`` is
-    what the driver did.
+    what the driver did, ``controls`` what it did through the control virtqueue.
     """
 
     profile: Profile
@@ -58,6 +59,7 @@ class View:
     destroyed: set[tuple[int, int]] = field(default_factory=set)
     index: ObjectIndex = field(default_factory=ObjectIndex)
     history: History = field(default_factory=History)
+    controls: ControlState = field(default_factory=ControlState)
     _sent: Transmitted | None = field(default=None, init=False, repr=False)
     _packet: SentPacket | None = field(default=None, init=False, repr=False)
 
@@ -81,7 +83,16 @@ class View:
     @property
     def mtu(self) -> int:
         """``mtu`` of the configuration space, in octets."""
-        return int.from_bytes(self.config[_MTU_AT : _MTU_AT + 2], "little")
+        return self.configured(_MTU_AT, 2)
+
+    def configured(self, at: int, length: int) -> int:
+        """A number of the configuration space as it was at first, little-endian; what is missing counts as zeros."""
+        return int.from_bytes(self.config[at : at + length], "little")
+
+    @property
+    def queue_pairs(self) -> int:
+        """N of 5.1.2: max_virtqueue_pairs if VIRTIO_NET_F_MQ or VIRTIO_NET_F_RSS is negotiated, else 1."""
+        return self.configured(_PAIRS_AT, 2) if self.has(Feature.MQ) or self.has(Feature.RSS) else 1
 
     def packet(self, sent: Transmitted) -> SentPacket | None:
         """``sent`` taken apart, once for all rules; None before DRIVER_OK, and when it is too short for a header."""
@@ -94,6 +105,7 @@ class View:
     def update(self, exchange: Exchange, command: Command | None) -> None:
         """Take in what ``exchange`` changes; ``command`` is the same, taken apart."""
         self.history.update(exchange, command)
+        self.controls.update(exchange)
         match exchange:
             case StatusWritten():
                 self._status(exchange)

@@ -114,7 +114,7 @@ def header_with_hash_report(rig: Rig) -> None:
     """With VIRTIO_NET_F_HASH_REPORT the header has 8 octets more: hash_value, hash_report, padding_reserved."""
     rfc_v1.only(rig)
     rig.needs(Feature.HASH_REPORT, Feature.IPSEC)
-    rig.negotiate(also=(Feature.CTRL_VQ,), without=(Feature.GUEST_CSUM,))
+    rig.negotiate(also=(Feature.CTRL_VQ, Feature.HASH_REPORT), without=(Feature.GUEST_CSUM,))
     expect_header_size(rig, 26)
 
 

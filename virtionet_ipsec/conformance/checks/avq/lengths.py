@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ...wire.admin import AdminCmdHdr, AdminCmdList, AdminCmdResult, CapGetData, CapSetData, ResourceObjCreateData
-from ...wire.bitmap import u64_bitmap
-from ...wire.codec import build
-from ...wire.enums import AdminStatus, Opcode
-from ..check import check
-from ..driving import objects
-from ..driving.objects import Kind
-from ..driving.rig import PATIENCE, ROOM, Answer, Rig
-from ..verdict import NotApplicable, NotObservable
+from ....wire.admin import AdminCmdHdr, AdminCmdList, AdminCmdResult, CapGetData, CapSetData, ResourceObjCreateData
+from ....wire.bitmap import u64_bitmap
+from ....wire.codec import build
+from ....wire.enums import AdminStatus, Opcode
+from ...check import check
+from ...driving import objects
+from ...driving.objects import Kind
+from ...driving.rig import PATIENCE, ROOM, Answer, Rig
+from ...verdict import NotApplicable, NotObservable
 
 _HEADER = AdminCmdResult.sizeof()
 _OBJECT_HEADER = 8  # struct virtio_admin_cmd_resource_obj_cmd_hdr, all of DESTROY

@@ -1,0 +1,1 @@
+"""Administration virtqueues, virtio 1.4, 2.13."""
