@@ -2,7 +2,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := pcaps/damaged/demo.pcap --sa pcaps/damaged/demo.toml
 
-.PHONY: demo demo-linux interop interop-kernel test check conformance figures wheel bench fuzz clean
+.PHONY: demo demo-linux interop interop-kernel test check conformance figures wheel bench soak fuzz clean
 .DEFAULT_GOAL := demo
 
 # One virtual environment with the package, its tests and its tools; made anew when the project file changes.

@@ -43,7 +43,7 @@ HELP = {
     (): ["replay", "explain", "sa", "bench", "--version"],
     ("replay",): [*SESSION, "--write", "--report", "--packets", "--strict"],
     ("explain",): [*SESSION, "--packet"],
-    ("bench",): ["--json", "--replay", "--repeats"],
+    ("bench",): ["--json", "--replay", "--transport", "--repeats"],
     ("sa",): ["convert"],
     ("sa", "convert"): ["FILE", "--to", "--direction", "--local", "--output", "-o"],
 }

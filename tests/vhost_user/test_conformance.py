@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +46,7 @@ def served(folder: Path, environment: dict[str, str], *more: str) -> Iterator[Pa
         while not ((folder / "control").exists() and (folder / "socket").exists()):
             assert process.poll() is None and time.monotonic() < end, (folder / "log").read_text()
             time.sleep(0.02)
+        (folder / "pid").write_text(str(process.pid))
         yield folder
     finally:
         process.terminate()
@@ -121,6 +124,27 @@ def test_a_back_end_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert ["does not answer" in each for each in got] == [True, True, True, False, False]
         assert "did not answer 3 times, and is not asked again" in got[-1]
         assert len(impostor.connections) == 4
+
+
+@pytest.mark.parametrize("beside", ["", "control"])
+def test_a_back_end_that_stops(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    """In the middle of all: its sockets are there, and nobody answers."""
+    monkeypatch.setattr("virtionet_ipsec.conformance.through_rings._TIMEOUT", 0.3)
+    with served(tmp_path, environment) as folder:
+        make = find_target(
+            f"vhost-user:{folder}/socket" + (f",control={folder}/control" if beside else ""), Profile.RFC_V1
+        )
+        assert run_check("reset.status-zero", make, Profile.RFC_V1).verdict is Verdict.PASS
+        pid = int((folder / "pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            outcomes = [run_check("reset.status-zero", make, Profile.RFC_V1) for _ in range(5)]
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.FAIL}
+    assert "is not asked again" in outcomes[-1].got and "not asked" not in outcomes[0].got
 
 
 def _until_closed(connection: socket.socket) -> None:

@@ -12,7 +12,7 @@ observable.
 
 from __future__ import annotations
 
-from ..control import GuestSide
+from ..control import ControlError, GuestSide
 from ..input_error import InputError
 from ..trace import MakeTarget, Target
 from ..vhost_user.asking import BackEndFailed, BackEndHangs
@@ -74,7 +74,7 @@ class _Connections:
             raise BackEndHangs(f"the back end at {self._path} did not answer {_PATIENCE} times, and is not asked again")
         try:
             self._now = FrontEnd(self._path, beside=self._beside(), timeout=_TIMEOUT)
-        except BackEndHangs:
+        except (BackEndHangs, ControlError):
             self._in_vain += 1
             raise
         self._in_vain = 0

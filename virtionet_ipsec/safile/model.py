@@ -43,8 +43,9 @@ class SaEntry:
 
     ``id`` is the resource object's, unique among the SAs of its direction;
     ``select`` of an inbound SA says what may come out of it, with the addresses
-    as they come; ``origin`` is where it was read, ``FILE:LINE``, for messages.  ``hosts`` are the source and destination of a
-    transport mode SA where the format has them, which TOML has not: they say
+    as they come; ``origin`` is where it was read, ``FILE:LINE``, for messages.
+    ``hosts`` are the source and destination of a transport mode SA where the
+    format has them, which TOML has not: they say
     nothing about how the SA works, and do not count when entries are compared.
     """
 
