@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from importlib import import_module, util
 from pathlib import Path
 
@@ -26,7 +28,10 @@ def _fuzz(name: str, seconds: int) -> bool:
         (corpus / f"seed-{number:03}").write_bytes(seed)
     before = set(found.iterdir())
     command = [sys.executable, "-m", one.__name__, name, str(corpus), f"-artifact_prefix={found}/", *one.flags(seconds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    # The fuzzer ends its process without a word to it: what lies in the file system then is ours to remove.
+    with tempfile.TemporaryDirectory() as scratch:
+        place = {**os.environ, "TMPDIR": scratch}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=place, check=False)
     executed, counts = _EXECUTED.search(done.stdout), _COUNTS.findall(done.stdout)
     coverage, features = (int(each) for each in counts[-1]) if counts else (0, 0)
     inputs = sum(1 for _ in corpus.iterdir())

@@ -400,6 +400,16 @@ def count(event: int) -> int:
         return 0
 
 
+def fill(writer: int) -> None:
+    """Write to a pipe until it takes no more."""
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+
+
 class Rig:
     """A back end at an abstract address, its wire (``sent``) and what it says (``told``)."""
 

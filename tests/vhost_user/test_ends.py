@@ -2,68 +2,37 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import gc
 import os
-import select
 import socket
 import struct
-from collections.abc import Callable
-
-import pytest
 
 from .rig import (
-    ACKNOWLEDGE,
-    ADD_MEM_REG,
     BACKEND_REQ,
     CONFIG,
-    DRIVER,
-    DRIVER_OK,
     F_CTRL_VQ,
-    F_EVENT_IDX,
     F_MQ,
     F_PROTOCOL,
     F_RING_PACKED,
-    FEATURES_OK,
     FRAME,
     GET_FEATURES,
     GET_STATUS,
-    GET_VRING_BASE,
-    HEADER,
-    MEM_SLOTS,
     NEED_REPLY,
-    NEEDS_RESET,
     PLAIN,
-    RECEIVED,
-    REM_MEM_REG,
     REPLY_ACK,
     SET_BACKEND_REQ_FD,
     SET_MEM_TABLE,
-    SET_STATUS,
     SET_VRING_ADDR,
-    SET_VRING_CALL,
     SET_VRING_ENABLE,
-    SET_VRING_ERR,
-    SET_VRING_KICK,
-    SET_VRING_NUM,
-    STATUS,
-    U64,
-    WRITE,
-    FrontEnd,
-    PackedRing,
     Rig,
-    SharedMemory,
     SplitRing,
-    count,
     descriptors,
     mem_table,
     passes,
-    single,
     state,
     vring_addr,
 )
-
 
 
 def test_dropped_packets_hold_no_memory(rig: Rig) -> None:
@@ -157,4 +126,3 @@ def test_what_the_front_end_may_seal(rig: Rig) -> None:
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     assert front.acked(SET_MEM_TABLE, mem_table(struct.pack("<QQQQ", 0, 0x10000, 0, 0)), [fd]) == 0
     os.close(fd)
-

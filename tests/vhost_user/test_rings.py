@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
-import gc
 import os
-import select
-import socket
 import struct
-from collections.abc import Callable
 
 import pytest
 
 from .rig import (
     ACKNOWLEDGE,
     ADD_MEM_REG,
-    BACKEND_REQ,
-    CONFIG,
     DRIVER,
     DRIVER_OK,
     F_CTRL_VQ,
@@ -27,33 +19,24 @@ from .rig import (
     F_RING_PACKED,
     FEATURES_OK,
     FRAME,
-    GET_FEATURES,
     GET_STATUS,
     GET_VRING_BASE,
     HEADER,
     MEM_SLOTS,
-    NEED_REPLY,
-    NEEDS_RESET,
     PLAIN,
     RECEIVED,
     REM_MEM_REG,
     REPLY_ACK,
-    SET_BACKEND_REQ_FD,
     SET_MEM_TABLE,
     SET_STATUS,
-    SET_VRING_ADDR,
-    SET_VRING_CALL,
     SET_VRING_ENABLE,
-    SET_VRING_ERR,
     SET_VRING_KICK,
-    SET_VRING_NUM,
     STATUS,
     U64,
     WRITE,
     FrontEnd,
     PackedRing,
     Rig,
-    SharedMemory,
     SplitRing,
     count,
     descriptors,
@@ -61,10 +44,7 @@ from .rig import (
     passes,
     single,
     state,
-    vring_addr,
 )
-
-
 
 PACKED = pytest.mark.parametrize("packed", [0, F_RING_PACKED], ids=["split", "packed"])
 LIVE = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK
@@ -74,6 +54,7 @@ def base(front: FrontEnd, ring: SplitRing) -> int:
     index, found = struct.unpack("<II", front.ask(GET_VRING_BASE, state(ring.index, 0)))
     assert index == ring.index
     return int(found)
+
 
 # -- running, stopped, enabled -------------------------------------------------------------------------------------
 
@@ -333,5 +314,3 @@ def test_buffers_in_several_regions(rig: Rig) -> None:
     assert bytes(first.octets[-20:]) + bytes(second.octets[: len(data) - 20]) == RECEIVED + FRAME
     assert first.intact()
     assert second.intact()
-
-

@@ -3,80 +3,27 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import gc
 import os
 import select
 import socket
-import struct
-from collections.abc import Callable
 
 import pytest
 
 from .rig import (
-    ACKNOWLEDGE,
-    ADD_MEM_REG,
-    BACKEND_REQ,
-    CONFIG,
-    DRIVER,
-    DRIVER_OK,
-    F_CTRL_VQ,
-    F_EVENT_IDX,
-    F_MQ,
-    F_PROTOCOL,
-    F_RING_PACKED,
-    FEATURES_OK,
     FRAME,
-    GET_FEATURES,
-    GET_STATUS,
-    GET_VRING_BASE,
-    HEADER,
-    MEM_SLOTS,
-    NEED_REPLY,
-    NEEDS_RESET,
-    PLAIN,
     RECEIVED,
-    REM_MEM_REG,
-    REPLY_ACK,
-    SET_BACKEND_REQ_FD,
-    SET_MEM_TABLE,
-    SET_STATUS,
-    SET_VRING_ADDR,
     SET_VRING_CALL,
-    SET_VRING_ENABLE,
-    SET_VRING_ERR,
     SET_VRING_KICK,
-    SET_VRING_NUM,
-    STATUS,
     U64,
-    WRITE,
     FrontEnd,
-    PackedRing,
     Rig,
-    SharedMemory,
     SplitRing,
     count,
-    descriptors,
-    mem_table,
+    fill,
     passes,
-    single,
-    state,
-    vring_addr,
 )
 
-
-
 # -- kicks ---------------------------------------------------------------------------------------------------------
-
-
-def fill(writer: int) -> None:
-    """Write to a pipe until it takes no more."""
-    os.set_blocking(writer, False)
-    try:
-        while True:
-            os.write(writer, bytes(4096))
-    except BlockingIOError:
-        os.set_blocking(writer, True)
 
 
 def kick_with(front: FrontEnd, ring: SplitRing, fd: int) -> None:
@@ -225,5 +172,3 @@ def test_a_call_that_is_taken_away(rig: Rig) -> None:
     assert count(transmit.call) == 0
     front.signal(SET_VRING_CALL, transmit)
     passes(rig, front, receive, transmit)
-
-
