@@ -41,7 +41,7 @@ def test_all_queues_carry(lab: Lab) -> None:
     """The guest spreads its flows; the device answers in the queue of the flow, or in that of the indirection table."""
     sent, received = packets(lab, "tx"), packets(lab, "rx")
     lab.tcp(up=200_000, down=200_000, streams=STREAMS)
-    assert sum(count > 50 for count in carried(lab, "tx", sent)) >= 2
+    assert sum(count > 10 for count in carried(lab, "tx", sent)) >= 2  # they may be large ones
     assert sum(count > 50 for count in carried(lab, "rx", received)) >= 2
 
 
