@@ -18,9 +18,7 @@ IN_SCOPE = {
     "5.1.9.6", "5.1.9.7", "5.9.9.9", "6",
 }  # fmt: skip
 
-BESIDE = {"D116", "D117", "D118", "D144", "D147", "D153", "D154", "D155", "D156"} | {
-    f"D{number}" for number in range(135, 144)
-}
+BESIDE = {"D116", "D117", "D118", "D144", "D147"} | {f"D{number}" for number in (*range(135, 144), *range(153, 160))}
 """What vhost-user and `serve` leave open: the catalogue has no statements of theirs."""
 
 

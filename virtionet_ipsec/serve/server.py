@@ -15,6 +15,7 @@ from ..device.negotiation import default_features
 from ..input_error import InputError
 from ..safile import SaEntry
 from ..vhost_user import Backend
+from ..virtqueue.in_memory import RING_FEATURES
 from ..wire.enums import Feature
 from ..wire.profile import Profile
 from . import unix_sockets
@@ -24,15 +25,6 @@ from .loop import Loop
 from .segment import Segment
 from .transparent import Transparent
 from .wires import open_wire
-
-RING_FEATURES = (
-    Feature.INDIRECT_DESC,
-    Feature.EVENT_IDX,
-    Feature.RING_PACKED,
-    Feature.IN_ORDER,
-    Feature.RING_RESET,
-)
-"""What the rings can do, which a device without rings does not offer."""
 
 _LEAST_MTU = 68
 
@@ -65,7 +57,7 @@ def offered(changes: str, profile: Profile) -> int:
 
     Raises :class:`InputError`.
     """
-    features = default_features(profile) | sum(1 << feature for feature in RING_FEATURES)
+    features = default_features(profile) | RING_FEATURES
     for change in filter(None, (each.strip() for each in changes.split(","))):
         sign, name = change[0], change[1:].upper().removeprefix("VIRTIO_NET_F_").removeprefix("VIRTIO_F_")
         if sign not in "+-" or name not in Feature.__members__:
