@@ -326,3 +326,11 @@ def test_keys_are_not_in_any_reason() -> None:
     driver.send(FRAME, sa), driver.send(FRAME, 9), driver.send(FRAME[:20], sa)
     text = " ".join(told) + str(driver.device.transmit_refused)
     assert KEY.hex() not in text and repr(KEY) not in text and repr(SALT) not in text
+
+
+@pytest.mark.parametrize(("negotiated", "most"), [(mask(Feature.MTU), 1400), (0, 1500)], ids=["told", "not told"])
+def test_a_driver_that_was_not_told_the_mtu_may_fill_the_wire(negotiated: int, most: int) -> None:
+    driver = rig(features=DEFAULT & ~mask(Feature.MTU) | negotiated, mtu=1400, wire_mtu=1500)
+    frame = framed(sized(4, most), 0)
+    assert driver.send(frame) == (frame,)
+    assert refused(driver, driver.header() + frame + b"\0") is Reason.TOO_BIG

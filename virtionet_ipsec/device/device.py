@@ -71,7 +71,9 @@ class Device:
     """A network device with inline IPsec.
 
     ``features`` is the mask of offered feature bits, None the model's own
-    choice; ``mtu`` counts octets of an IP packet; ``mac`` has 6 octets;
+    choice; ``mtu`` counts octets of an IP packet, and so does ``wire_mtu``, what
+    a driver may send that did not negotiate VIRTIO_NET_F_MTU and so was not told
+    ``mtu`` (None: the same); ``mac`` has 6 octets;
     ``queue_pairs`` is the number of receive and of transmit queues;
     ``randbytes(n)`` gives n random octets, for IVs.  Raises ValueError for a
     device that the specification does not allow.
@@ -98,6 +100,7 @@ class Device:
         limits: Limits | None = None,
         features: int | None = None,
         mtu: int = 1500,
+        wire_mtu: int | None = None,
         mac: bytes = DEFAULT_MAC,
         queue_pairs: int = 1,
         randbytes: Callable[[int], bytes] = os.urandom,
@@ -106,6 +109,7 @@ class Device:
         self.features = default_features(profile) if features is None else features
         check_offered(self.features, profile)
         self.mtu = mtu
+        self._wire_mtu = mtu if wire_mtu is None else wire_mtu
         self._config = ConfigSpace(net_config(self.features, mac=mac, mtu=mtu, queue_pairs=queue_pairs))
         self.model_extras: dict[tuple[ResourceType, int], ModelExtras] = {}
         self.counters = Counters()
@@ -414,9 +418,11 @@ class Device:
         """DRIVER_OK: from here on the features are fixed, and packets flow."""
         layout = HdrLayout(self.profile, self.negotiated)
         self._header_size = layout.size
-        received_mtu = self.mtu if self._negotiation.has(Feature.MTU) else 0
+        told = self._negotiation.has(Feature.MTU)
+        received_mtu = self.mtu if told else 0
+        sent_mtu = self.mtu if told else self._wire_mtu
         self._transmitter = self._transmitter_class(
-            layout, self.negotiated, self._outbound.sas, self.mtu, self.counters
+            layout, self.negotiated, self._outbound.sas, sent_mtu, self.counters
         )
         self._receiver = self._receiver_class(
             layout, self.negotiated, self.flow_table, self._inbound.by_spi, received_mtu, self.counters

@@ -141,6 +141,7 @@ def _device(settings: Settings, inner_mtu: int) -> Device:
             settings.profile,
             features=settings.features,
             mtu=mtu,
+            wire_mtu=settings.wire_mtu,
             mac=settings.mac,
             queue_pairs=settings.queue_pairs,
         )
