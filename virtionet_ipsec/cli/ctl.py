@@ -250,7 +250,13 @@ def counters_command(socket: str, as_json: bool, watch: bool) -> int:
             while True:
                 print(json.dumps(_counters(client)), flush=True)
                 time.sleep(1)
-        with Live(console=PlainConsole(), auto_refresh=False) as live:
+        console = PlainConsole()
+        if not console.is_terminal:  # one table after the other, each when it is made
+            while True:
+                console.print(_counters_table(_counters(client)))
+                sys.stdout.flush()
+                time.sleep(1)
+        with Live(console=console, auto_refresh=False) as live:
             while True:
                 live.update(_counters_table(_counters(client)), refresh=True)
                 time.sleep(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -58,7 +59,7 @@ def _mac(text: str) -> bytes:
         octets = bytes.fromhex(text.replace(":", " ").replace("-", " "))
     except ValueError:
         octets = b""
-    if len(octets) != 6 or octets[0] & 1:
+    if len(octets) != 6 or octets[0] & 1 or not any(octets):
         raise InputError(f"--mac {text}", "is no address of one station", "give for example 52:54:00:00:00:02")
     return octets
 
@@ -66,9 +67,13 @@ def _mac(text: str) -> bytes:
 def _tracing(path: str) -> Callable[[Device], None]:
     """What writes down all that passes between driver and device, as it passes."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)  # it holds keys
+        # It holds keys.  Not blocking, for a pipe would let us wait for whoever is to read it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "give another --trace") from None
+        raise InputError(f"--trace {path}", f"cannot be written ({error.strerror})", "give another file") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"--trace {path}", "is no regular file", "give one: what passes cannot wait for a reader")
     stream = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
 
     def watch(device: Device) -> None:

@@ -65,7 +65,7 @@ def bind(listener: socket.socket, path: bytes, mode: int | None = None) -> os.st
     return made
 
 
-def listen(path: str, mode: int = OWNER_ONLY, backlog: int = 16) -> tuple[socket.socket, os.stat_result]:
+def listen(path: str, mode: int = OWNER_ONLY, backlog: int = 128) -> tuple[socket.socket, os.stat_result]:
     """A stream socket that listens at ``path``, and what lies there then, for :func:`remove`; it does not block.
 
     The socket of a process that has ended is replaced.  Raises
