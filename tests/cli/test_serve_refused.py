@@ -35,3 +35,22 @@ def test_a_trace_that_could_make_it_wait_is_refused(command: Any, kind: str, tmp
     done = command("serve", "--socket", str(tmp_path / "s"), "--trace", trace)
     assert done.status == 2 and f"--trace {trace}" in done.error and len(done.error.splitlines()) == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_the_trace_is_not_written_over_the_keys(command: Any, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.xfrm"
+    keys.write_bytes((Path(__file__).parents[2] / "pcaps/linux/gcm128-tunnel-v4.xfrm").read_bytes())
+    before = keys.read_bytes()
+    done = command(
+        "serve", "--socket", str(tmp_path / "s"), "--sa", str(keys), "--local", "10.0.0.1", "--trace", str(keys)
+    )
+    assert done.status == 2 and "--trace names the same file as an SA file" in done.error
+    assert keys.read_bytes() == before
+
+
+def test_an_older_trace_stays_when_it_cannot_serve(command: Any, tmp_path: Path) -> None:
+    trace, occupied = tmp_path / "trace", tmp_path / "s"
+    trace.write_text("older")
+    occupied.write_text("no socket")
+    done = command("serve", "--socket", str(occupied), "--trace", str(trace))
+    assert done.status == 2 and trace.read_text() == "older" and occupied.read_text() == "no socket"

@@ -12,6 +12,7 @@ from typing import TextIO
 from ..device import DEFAULT_MAC, Device
 from ..device.exchanges import Listener
 from ..input_error import InputError, printable
+from ..replay.run import check_paths
 from ..safile import load_all
 from ..serve.server import Server, Settings, offered
 from ..trace import Session, SessionWriter
@@ -33,6 +34,7 @@ def serve_command(
     control: str | None,
     accept_cleartext: bool,
 ) -> int:
+    check_paths("-", sa, [("--trace", trace)] if trace else [])
     settings = Settings(
         socket,
         wire,
@@ -66,6 +68,15 @@ def _mac(text: str) -> bytes:
 
 def _tracing(path: str) -> Callable[[Device], None]:
     """What writes down all that passes between driver and device, as it passes."""
+
+    def watch(device: Device) -> None:
+        device.on_exchange = _writing(device, _private(path), path)
+
+    return watch
+
+
+def _private(path: str) -> TextIO:
+    """The file ``path``, emptied, for its owner alone.  Raises :class:`InputError`."""
     try:
         # It holds keys.  Not blocking, for a pipe would let us wait for whoever is to read it.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
@@ -74,12 +85,7 @@ def _tracing(path: str) -> Callable[[Device], None]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InputError(f"--trace {path}", "is no regular file", "give one: what passes cannot wait for a reader")
-    stream = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
-
-    def watch(device: Device) -> None:
-        device.on_exchange = _writing(device, stream, path)
-
-    return watch
+    return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
 
 
 def _writing(device: Device, stream: TextIO, path: str) -> Listener:

@@ -86,7 +86,6 @@ class Server:
             accept_cleartext=settings.accept_cleartext,
         )
         self.device = _device(settings, self.transparent.inner_mtu)
-        watch(self.device)
         with ExitStack() as opened:
             opened.callback(self._loop.close)
             opened.callback(self._segment.close)
@@ -100,6 +99,7 @@ class Server:
             if settings.control:
                 host = Host(self.backend, self.transparent, self._segment)
                 opened.callback(ControlServer(self._loop, settings.control, host).close)
+            watch(self.device)  # last: what it writes over stays as it is when something else cannot be
             self._opened = opened.pop_all()
         self.transparent.to_guest = lambda frame: self.backend.arrive((frame,))
         tell(f"listening at {settings.socket}; the guest's MTU is {self.device.mtu}")
